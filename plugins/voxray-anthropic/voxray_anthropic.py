@@ -1,0 +1,1 @@
+"""Anthropic for Voxray: Claude language models."""

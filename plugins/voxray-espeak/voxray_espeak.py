@@ -1,0 +1,1 @@
+"""eSpeak NG for Voxray: an offline voice for a hundred languages."""

@@ -1,0 +1,1 @@
+"""Groq for Voxray."""

@@ -1,0 +1,1 @@
+"""Ollama for Voxray: local language models."""

@@ -1,0 +1,1 @@
+"""PocketSphinx for Voxray: an offline recogniser, free or with a grammar."""

@@ -1,0 +1,1 @@
+"""Silero voice activity detection for Voxray, by ONNX and without torch."""

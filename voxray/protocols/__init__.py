@@ -1,0 +1,1 @@
+"""What others implement: Protocols without implementation, grouped by kind."""
