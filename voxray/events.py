@@ -289,6 +289,21 @@ class ReplyAudible:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnTimed:
+    """Where the time of an answer went; emitted right after its `ReplyAudible`. Each figure is the distance of two
+    events: `waited` end of speech to the decision to answer, `stt` pause to the last final words, `llm` question to first
+    text, `tts` first sentence to first sound, `total` end of speech to `ReplyAudible`. Negative ones are given as 0."""
+
+    turn: int
+    reply: int
+    waited_secs: float
+    stt_secs: float
+    llm_secs: float
+    tts_secs: float
+    total_secs: float
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechSent:
     """All sound up to the end of `text` was handed to the connection."""
 
@@ -410,6 +425,7 @@ SessionEvent = (
     | VoiceAnswered
     | SpeechSynthesized
     | ReplyAudible
+    | TurnTimed
     | SpeechSent
     | SpeechHeard
     | ReplyInterrupted

@@ -1,0 +1,60 @@
+"""The call's one event log and its one clock."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import anyio
+
+from voxray.events import Entry, SessionEvent
+
+logger = logging.getLogger(__name__)
+
+Observer = Callable[[Entry], None]
+
+KEPT = 4096  # entries per call; observers have seen the older ones
+
+
+class Clock:
+    """Seconds since the call was answered, by the event loop's clock: virtual in tests, monotonic in life."""
+
+    def __init__(self) -> None:
+        self._start = anyio.current_time()
+
+    def now(self) -> float:
+        return anyio.current_time() - self._start
+
+    def loop_time(self, at: float) -> float:
+        """The event loop's time for a moment of the call, for deadlines."""
+        return self._start + at
+
+
+class EventLog:
+    """Ordered, typed, time-stamped. Metrics, transcripts and latencies are observers of it."""
+
+    def __init__(self, clock: Clock, observers: tuple[Observer, ...] = ()) -> None:
+        self._clock = clock
+        self._observers = observers
+        self._entries: deque[Entry] = deque(maxlen=KEPT)
+        self._seq = 0
+
+    def append(self, event: SessionEvent) -> Entry:
+        """Record `event` now and show it to the observers, in order. An observer that fails is logged and goes on
+        seeing events: it must not cost the caller anything."""
+        entry = Entry(self._seq, self._clock.now(), event)
+        self._seq += 1
+        self._entries.append(entry)
+        for observer in self._observers:
+            try:
+                observer(entry)
+            except Exception:
+                logger.exception("an observer of the call failed")
+        return entry
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(tuple(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
