@@ -1,0 +1,1 @@
+"""HTTP and websockets for plugins: refusals, resets and timeouts become ProviderError."""
