@@ -22,5 +22,6 @@ class Serializer(Protocol):
             ValueError: the message cannot be understood; the text is safe to send back.
         """
 
-    def encode(self, item: bytes | Outbound) -> str | bytes | None:
-        """The message for audio (in `audio_out`) or an event; None where the protocol has none."""
+    def encode(self, item: bytes | Outbound) -> str | bytes | tuple[str | bytes, ...] | None:
+        """The message for audio (in `audio_out`) or an event, a tuple where it takes several, None where the protocol
+        has none."""
