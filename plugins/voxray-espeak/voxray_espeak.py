@@ -1,1 +1,0 @@
-"""eSpeak NG for Voxray: an offline voice for a hundred languages."""
