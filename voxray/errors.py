@@ -82,3 +82,7 @@ class SttStalledError(SessionError):
 
 class TransportFailedError(SessionError):
     """The client's connection broke or does not take what we send."""
+
+
+class ClientIdleError(TransportFailedError):
+    """Nothing came from the client for the idle limit."""

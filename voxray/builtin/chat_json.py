@@ -74,10 +74,9 @@ def _message(entry: Any, place: str) -> Message:
 
 def _content(value: Any, place: str) -> str:
     if isinstance(value, list):
-        texts = [part.get("text") for part in value if isinstance(part, dict) and part.get("type") == "text"]
-        if len(texts) != len(value) or not all(isinstance(text, str) for text in texts):
+        if not all(isinstance(part, dict) and part.get("type") == "text" for part in value):
             raise ValueError(f'"{place}.content" may hold text parts only')
-        return "".join(texts)
+        return "".join(text_of(part.get("text"), f"{place}.content") for part in value)
     return text_of(value, f"{place}.content")
 
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import httpx
     from websockets.asyncio.client import ClientConnection
 
+    from voxray.protocols.serializer import Serializer
+
 
 class ProviderContext(Protocol):
     """Made by the server for each provider it builds; lives as long as the server."""
@@ -43,3 +45,14 @@ class ProviderContext(Protocol):
         self, url: str, *, headers: Mapping[str, str] | None = None, max_size: int = 16 * 1024 * 1024
     ) -> AbstractAsyncContextManager[ClientConnection]:
         """A websocket, handshake within 10 s. Refusals raise ProviderError."""
+
+
+class ListenerContext(ProviderContext, Protocol):
+    """What a listener's factory receives: besides the rest, how its sockets are to behave."""
+
+    idle_secs: float  # nothing from the client for so long ends the call
+    write_coalesce_ms: float
+    write_coalesce_max_frames: int
+
+    def serializer(self, query: Mapping[str, str]) -> Serializer:
+        """A new serializer for a connection whose address had this query. Raises UnknownSpecError: not installed."""

@@ -1,0 +1,143 @@
+"""The one writer of a socket: queued events first, then audio, a fifth of a second ahead of the ear."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from voxray.errors import TransportFailedError
+from voxray.events import Mark, Outbound, ReplyInterrupted
+from voxray.protocols.serializer import Serializer
+from voxray.protocols.transport import AudioSource
+
+LEAD_SECS = 0.2  # of audio sent ahead: hides a garbage collection, and is all a barge-in has to take back
+PIECE_SECS = 0.06  # per message: each costs the same, whatever its length
+FRAME_SECS = 0.02  # what `ws_write_coalesce_max_frames` counts
+SEND_SECS = 5.0  # a message that takes longer will never arrive
+OUTBOX_MESSAGES = 2048
+OUTBOX_BYTES = 2 * 1024 * 1024
+
+
+class PacedWriter:
+    """Writes one connection's messages through `write`, which sends one message and may block.
+
+    `coalesce_ms`: how long a piece shorter than usual waits for more sound; 0 sends it at once.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str | bytes], Awaitable[None]],
+        serializer: Serializer,
+        *,
+        coalesce_ms: float = 0.0,
+        coalesce_max_frames: int = 10,
+        send_secs: float = SEND_SECS,
+    ) -> None:
+        self._write = write
+        self._serializer = serializer
+        self._send_secs = send_secs
+        self._coalesce_secs = coalesce_ms / 1000
+        self._piece_secs = min(PIECE_SECS, coalesce_max_frames * FRAME_SECS) if coalesce_ms else PIECE_SECS
+        self._outbox: deque[str | bytes] = deque()
+        self._outbox_bytes = 0
+        self._clears = 0  # interruptions so far: sound taken before one must not be sent after it
+        self._wake = anyio.Event()
+        self._starving = anyio.Event()
+        self._overflown = False
+
+    def send(self, event: Outbound) -> None:
+        """Queue an event's message. Raises TransportFailedError when too much is queued."""
+        encoded = self._serializer.encode(event)
+        if encoded is None:
+            return
+        if isinstance(event, ReplyInterrupted):
+            self._clears += 1
+        for message in encoded if isinstance(encoded, tuple) else (encoded,):
+            self._outbox.append(message)
+            self._outbox_bytes += len(message)
+        self._wake.set()
+        if len(self._outbox) > OUTBOX_MESSAGES or self._outbox_bytes > OUTBOX_BYTES:
+            self._overflown = True
+            raise TransportFailedError("the client does not read what we send")
+
+    async def play(self, source: AudioSource) -> None:
+        """Write events and the source's audio until cancelled. Raises TransportFailedError."""
+        failures: list[TransportFailedError] = []
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._watch, source)
+                await self._run(source)
+        except* TransportFailedError as group:
+            failures += [failure for failure in group.exceptions if isinstance(failure, TransportFailedError)]
+        if failures:
+            raise failures[0]
+
+    async def flush(self) -> None:
+        """Write what is queued."""
+        while self._outbox:
+            if self._overflown:
+                raise TransportFailedError("the client does not read what we send")
+            message = self._outbox.popleft()
+            self._outbox_bytes -= len(message)
+            await self._put(message)
+
+    async def _run(self, source: AudioSource) -> None:
+        size = self._serializer.audio_out.size(self._piece_secs)
+        while True:
+            await self.flush()
+            early_secs = source.lead_secs() + self._piece_secs - LEAD_SECS
+            if early_secs > 0:
+                with anyio.move_on_after(early_secs):
+                    await self._woken()
+                continue
+            item = source.take(size)
+            if item is None:
+                self._starving.set()
+                await self._woken()
+                continue
+            await self._send_taken(source, item, size)
+
+    async def _send_taken(self, source: AudioSource, item: bytes | Mark, size: int) -> None:
+        clears = self._clears
+        mark: Mark | None = None
+        if isinstance(item, bytes) and len(item) < size and self._coalesce_secs:
+            await anyio.sleep(self._coalesce_secs)
+            more = source.take(size - len(item)) if clears == self._clears else None
+            if isinstance(more, Mark):
+                mark = more
+            elif more is not None:
+                item += more
+        await self.flush()  # what taking it caused, such as the news that the reply is audible
+        for part in (item, mark):
+            if part is not None and clears == self._clears:
+                await self._put_encoded(self._serializer.encode(part))
+
+    async def _put_encoded(self, encoded: str | bytes | tuple[str | bytes, ...] | None) -> None:
+        if isinstance(encoded, tuple):
+            for message in encoded:
+                await self._put(message)
+        elif encoded is not None:
+            await self._put(encoded)
+
+    async def _put(self, message: str | bytes) -> None:
+        try:
+            with anyio.fail_after(self._send_secs):
+                await self._write(message)
+        except TimeoutError:
+            self._overflown = True
+            raise TransportFailedError(f"the client took nothing for {self._send_secs:g} s") from None
+
+    async def _watch(self, source: AudioSource) -> None:
+        """Wake the writer when a source that had nothing has something again."""
+        while True:
+            await self._starving.wait()
+            self._starving = anyio.Event()
+            await source.wait()
+            self._wake.set()
+
+    async def _woken(self) -> None:
+        if not self._outbox:
+            self._wake = anyio.Event()
+            await self._wake.wait()
