@@ -1,1 +1,0 @@
-"""PocketSphinx for Voxray: an offline recogniser, free or with a grammar."""
