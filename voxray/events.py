@@ -290,9 +290,12 @@ class ReplyAudible:
 
 @dataclass(frozen=True, slots=True)
 class TurnTimed:
-    """Where the time of an answer went; emitted right after its `ReplyAudible`. Each figure is the distance of two
-    events: `waited` end of speech to the decision to answer, `stt` pause to the last final words, `llm` question to first
-    text, `tts` first sentence to first sound, `total` end of speech to `ReplyAudible`. Negative ones are given as 0."""
+    """Where the time of an answer went; emitted right after its `ReplyAudible`.
+
+    Each figure is the distance of two events, 0 if it would be negative: `waited` end of speech to the decision to
+    answer, `stt` pause to the last final words, `llm` question to first text, `tts` first sentence to first sound,
+    `total` end of speech to `ReplyAudible`.
+    """
 
     turn: int
     reply: int

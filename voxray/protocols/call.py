@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -58,5 +58,5 @@ class SessionHandle(Protocol):
     def send(self, message: ServerMessage) -> None:
         """Send a message to the client, if its protocol has room for one."""
 
-    def start_soon(self, work: Callable[[], Awaitable[None]]) -> None:
+    def start_soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run slow work in the call's task group; it is cancelled when the call ends."""

@@ -39,7 +39,7 @@ class ProviderContext(Protocol):
         first_byte_secs: float = 10.0,
         idle_secs: float = 20.0,
     ) -> AbstractAsyncContextManager[httpx.Response]:
-        """One HTTP exchange with its body streamed. Refusals by status, network faults and timeouts raise ProviderError."""
+        """One HTTP exchange with its body streamed. Refusals, network faults and timeouts raise ProviderError."""
 
     def connect(
         self, url: str, *, headers: Mapping[str, str] | None = None, max_size: int = 16 * 1024 * 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from voxray.chat import Usage
 
@@ -45,6 +45,7 @@ class SpeechToText(Protocol):
         """One stream for one call. Raises ProviderError on entering."""
 
 
+@runtime_checkable
 class UtteranceRecognizer(Protocol):
     """The small protocol: one request per utterance. The session sends what was said between two pauses."""
 

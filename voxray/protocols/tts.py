@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from voxray.audio.format import AudioFormat
 from voxray.chat import Usage
@@ -33,6 +33,7 @@ class TextToSpeech(Protocol):
         """A voice for one call, its connection warm. Raises ProviderError on entering."""
 
 
+@runtime_checkable
 class SentenceSynthesizer(Protocol):
     """The small protocol: one request per sentence."""
 

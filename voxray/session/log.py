@@ -32,10 +32,14 @@ class Clock:
 
 
 class EventLog:
-    """Ordered, typed, time-stamped. Metrics, transcripts and latencies are observers of it."""
+    """Ordered, typed, time-stamped. Metrics, transcripts and latencies are observers of it.
 
-    def __init__(self, clock: Clock, observers: tuple[Observer, ...] = ()) -> None:
+    `own` is the call's own observer: it comes first, and its exceptions end the call.
+    """
+
+    def __init__(self, clock: Clock, own: Observer, observers: tuple[Observer, ...] = ()) -> None:
         self._clock = clock
+        self._own = own
         self._observers = observers
         self._entries: deque[Entry] = deque(maxlen=KEPT)
         self._seq = 0
@@ -46,6 +50,7 @@ class EventLog:
         entry = Entry(self._seq, self._clock.now(), event)
         self._seq += 1
         self._entries.append(entry)
+        self._own(entry)
         for observer in self._observers:
             try:
                 observer(entry)

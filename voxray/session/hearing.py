@@ -1,0 +1,249 @@
+"""The ear: the connection's audio to detector and recogniser, the recogniser's words to the dialogue.
+
+A recogniser that fails is opened again and given what it had not yet answered; one that cannot be had costs a failure,
+which the session turns into something the caller can hear.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import anyio
+
+from voxray.audio.convert import Converter
+from voxray.audio.format import PCM_16K, AudioFormat, Encoding
+from voxray.chat import Usage
+from voxray.errors import ProviderError, ProviderUnavailable, SttStalledError
+from voxray.events import (
+    AudioDropped,
+    ProviderRetried,
+    SpeechStarted,
+    SpeechStopped,
+    Transcribed,
+    UsageReported,
+)
+from voxray.protocols.stt import Flushed, SttStream, Transcript, UtteranceRecognizer
+from voxray.session.adapters import speech_to_text
+from voxray.session.backlog import BYTES_PER_SEC, Backlog
+from voxray.session.groups import sole
+from voxray.session.log import Clock, EventLog
+from voxray.session.moves import SpeechContinued, WordsSettled
+from voxray.session.retry import retry_delay
+from voxray.session.services import Services, SessionOptions
+from voxray.session.speech_gate import SpeechGate
+from voxray.session.taps import Taps, through
+
+STALL_SECS = 1.0  # without audio while somebody speaks: they are gone or muted
+STABLE_SECS = 5.0  # a connection that lived this long forgives earlier failures
+SEND_SECS = 5.0  # a recogniser that does not take sound for so long is dead
+
+Heard = SpeechStarted | SpeechContinued | SpeechStopped | Transcribed | WordsSettled
+
+
+class Hearing:
+    """Feed it the connection's audio; it calls `on` with what the dialogue should know, `on_failure` with errors."""
+
+    def __init__(
+        self,
+        services: Services,
+        options: SessionOptions,
+        source: AudioFormat,
+        taps: Taps,
+        clock: Clock,
+        log: EventLog,
+        *,
+        on: Callable[[Heard], None],
+        on_failure: Callable[[ProviderError], None],
+    ) -> None:
+        self._options = options
+        self._taps = taps
+        self._clock = clock
+        self._log = log
+        self._on = on
+        self._on_failure = on_failure
+        self._name = services.stt_name
+        self.batch = isinstance(services.stt, UtteranceRecognizer)
+        self._stt = speech_to_text(services.stt)
+        self._backlog = Backlog(options.input_queue_cap)
+        self._flushes = 0
+        self._before: deque[bytes] = deque()  # sound kept from before speech, for recognisers that get only speech
+        self._before_bytes = 0
+        self._before_cap = int((options.turn_pre_speech_ms / 1000 + options.vad_start_secs) * BYTES_PER_SEC)
+        self._attentive = not self.batch
+        self._last_audio_at = clock.now()
+        self.speech_ended_at = 0.0
+        self._turn_audio: deque[bytes] | None = deque() if services.turn is not None else None
+
+        # Detection at the wire's own rate saves work and delay, unless a tap wants to change the sound first.
+        direct = source.rate_hz in services.vad.rates_hz and not taps.audio_in
+        vad_format = AudioFormat(Encoding.PCM16, source.rate_hz) if direct else PCM_16K
+        self._decode = Converter(source, vad_format)
+        self._convert = Converter(vad_format, PCM_16K)
+        self.gate = SpeechGate(
+            services.vad.window_samples(vad_format.rate_hz) / vad_format.rate_hz,
+            confidence=options.vad_confidence,
+            min_volume=options.vad_min_volume,
+            start_secs=options.vad_start_secs,
+            stop_secs=options.vad_stop_secs,
+            on_change=self._speech,
+            on_speaking=lambda secs: on(SpeechContinued(secs)),
+        )
+        self._stack = ExitStack()
+        self._vad = self._stack.enter_context(services.vad.open(vad_format.rate_hz, self.gate.window))
+
+    # ── sound ──
+
+    def feed(self, audio: bytes) -> None:
+        """Take audio as it came from the connection, any length. Synchronous and quick."""
+        self._last_audio_at = self._clock.now()
+        pcm = self._decode.process(audio)
+        if self._taps.audio_in:
+            tapped = through(self._taps.audio_in, pcm)
+            if tapped is None:
+                return
+            pcm = tapped
+        if not pcm:
+            return
+        self._vad.feed(pcm)
+        pcm = self._convert.process(pcm)
+        if self._turn_audio is not None and self.gate.speaking:
+            self._turn_audio.append(pcm)
+        if self._attentive:
+            self._backlog.append(pcm)
+        else:
+            self._before.append(pcm)
+            self._before_bytes += len(pcm)
+            while self._before_bytes - len(self._before[0]) > self._before_cap:
+                self._before_bytes -= len(self._before.popleft())
+
+    def turn_audio(self) -> bytes:
+        """The last seconds of speech, for turn detectors; pcm16 mono 16 kHz, at most eight seconds."""
+        pcm = b"".join(self._turn_audio or ())[-8 * BYTES_PER_SEC :]
+        if self._turn_audio is not None:
+            self._turn_audio.clear()
+            self._turn_audio.append(pcm)
+        return pcm
+
+    @property
+    def congested(self) -> bool:
+        return self._backlog.full
+
+    @property
+    def waiting_frames(self) -> int:
+        return self._backlog.frames
+
+    async def wait_room(self) -> None:
+        """Wait until the recogniser has taken enough; the connection's reader is held up meanwhile."""
+        try:
+            with anyio.fail_after(SEND_SECS * 2):
+                await self._backlog.wait_room()
+        except TimeoutError:
+            raise SttStalledError(f"{self._name}: takes no more sound") from None
+
+    def check_stall(self) -> float | None:
+        """If somebody speaks but no audio comes any more, say that they stopped. Returns when to check again."""
+        if not self.gate.speaking:
+            return None
+        ago_secs = self._clock.now() - self._last_audio_at
+        if ago_secs < STALL_SECS:
+            return self._last_audio_at + STALL_SECS
+        self.gate.stalled(ago_secs)
+        return None
+
+    def flush(self) -> None:
+        """Ask for all words up to now; answered by `WordsSettled`."""
+        self._flushes += 1
+        self._backlog.flush()
+        self._attentive = not self.batch
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def _speech(self, event: SpeechStarted | SpeechStopped) -> None:
+        if isinstance(event, SpeechStopped):
+            self.speech_ended_at = self._clock.now() - event.ago_secs
+        elif not self._attentive:
+            self._attentive = True
+            for pcm in self._before:
+                self._backlog.append(pcm)
+            self._before.clear()
+            self._before_bytes = 0
+        self._on(event)
+
+    # ── words ──
+
+    async def run(self) -> None:
+        """Keep a recogniser at work until cancelled."""
+        failures = 0
+        gave_up = 0
+        while True:
+            opened_at = self._clock.now()
+            try:
+                async with self._stt.open(language=self._options.language) as stream:
+                    await self._converse(stream)
+                error: ProviderError = ProviderUnavailable(self._name, "the stream ended")
+            except ProviderError as caught:
+                error = caught
+            if self._clock.now() - opened_at > STABLE_SECS:
+                failures = gave_up = 0
+            failures += 1
+            delay = retry_delay(error, failures)
+            if delay is None:
+                gave_up += 1
+                self._give_up(error)
+                failures = 0
+                delay = min(0.5 * 2**gave_up, 8.0)
+            else:
+                self._log.append(ProviderRetried("stt", self._name, failures))
+                self._backlog.rewind()
+            await anyio.sleep(delay)
+
+    def _give_up(self, error: ProviderError) -> None:
+        lost, _ = self._backlog.drop()
+        if lost:
+            self._log.append(AudioDropped("backlog", lost))
+        self._on_failure(error)
+        if self._flushes:
+            self._flushes = 0
+            self._on(WordsSettled())
+
+    async def _converse(self, stream: SttStream) -> None:
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._feed, stream)
+                await self._read(stream)
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise sole(group, ProviderError) from group
+
+    async def _feed(self, stream: SttStream) -> None:
+        while True:
+            pcm, flush = await self._backlog.take()
+            try:
+                with anyio.fail_after(SEND_SECS):
+                    if pcm:
+                        await stream.send(pcm)
+                    if flush:
+                        await stream.flush()
+            except TimeoutError:
+                raise ProviderUnavailable(self._name, f"takes no sound for {SEND_SECS:g} s") from None
+
+    async def _read(self, stream: SttStream) -> None:
+        async for item in stream:
+            match item:
+                case Transcript():
+                    self._words(item)
+                case Flushed():
+                    self._backlog.confirm()
+                    self._flushes = max(0, self._flushes - 1)
+                    if not self._flushes:
+                        self._on(WordsSettled())
+                case Usage():
+                    self._log.append(UsageReported("stt", self._name, item))
+
+    def _words(self, transcript: Transcript) -> None:
+        tapped = through(self._taps.transcript, transcript)
+        if tapped is not None:
+            self._on(Transcribed(tapped.text.strip(), tapped.final, tapped.language))

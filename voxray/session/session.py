@@ -1,0 +1,294 @@
+"""One call, from answer to end: its parts, its tasks, and what the client may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, assert_never
+
+import anyio
+
+from voxray.errors import ProviderError, SttStalledError, TransportFailedError
+from voxray.events import (
+    CallEnded,
+    CallStarted,
+    Cause,
+    ClientMessage,
+    ContextAppended,
+    ContextReplaced,
+    DtmfReceived,
+    EndRequested,
+    Entry,
+    Inbound,
+    InterruptRequested,
+    MarkReached,
+    ProviderRetried,
+    ReplyFailed,
+    ReplyInterrupted,
+    ReplyRequested,
+    ReplyStarted,
+    ServerMessage,
+    SpeakRequested,
+    TextReceived,
+    ToolAnswered,
+    ToolsReplaced,
+    VadUpdated,
+)
+from voxray.protocols.call import CallInfo, Outcome
+from voxray.protocols.stt import UtteranceRecognizer
+from voxray.protocols.transport import Transport
+from voxray.session.adapters import text_to_speech
+from voxray.session.alarms import Alarms
+from voxray.session.conductor import Conductor
+from voxray.session.conversation import Conversation
+from voxray.session.dialogue import Dialogue, Rules
+from voxray.session.hearing import Hearing
+from voxray.session.log import Clock, EventLog, Observer
+from voxray.session.moves import Opened
+from voxray.session.playout import Playout
+from voxray.session.reply import Replier
+from voxray.session.services import Services, SessionOptions
+from voxray.session.taps import Taps
+from voxray.session.timing import TurnTimer
+from voxray.session.tools import ToolBox
+from voxray.session.voice_line import VoiceLine
+
+CLOSE_SECS = 1.0  # for saying goodbye to a connection that may be gone
+REVOCABLE = (Cause.AGENT_ENDED,)  # a hang-up that the caller stops by speaking into the goodbye
+
+
+class Session:
+    """A call: `await session.run()`. Made by the server for each connected transport; is its own `SessionHandle`."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        info: CallInfo,
+        services: Services,
+        options: SessionOptions,
+        observers: tuple[Observer, ...] = (),
+    ) -> None:
+        self._transport = transport
+        self._info = info
+        self._services = services
+        self._options = options
+        self._clock = Clock()
+        self._taps = Taps(services.plugins, self)
+        self._timer = TurnTimer()
+        self._counts = dict.fromkeys((ReplyStarted, ReplyInterrupted, ReplyFailed), 0)
+        self.log = EventLog(self._clock, self._observe, (self._taps.see, *observers))
+        self.conversation = Conversation(options.messages)
+        self._alarms = Alarms(self._clock)
+        self._tasks = anyio.create_task_group()
+        self._playout = Playout(transport.audio_out, self._clock, lambda event: self._conductor.played(event))
+        self._conductor = Conductor(
+            Dialogue(_rules(services, options)),
+            services,
+            options,
+            clock=self._clock,
+            log=self.log,
+            alarms=self._alarms,
+            conversation=self.conversation,
+            playout=self._playout,
+            taps=self._taps,
+            tasks=self._tasks,
+            hang_up=self.hang_up,
+            on_idle=self._maybe_hang_up,
+        )
+        self._hearing = Hearing(
+            services,
+            options,
+            transport.audio_in,
+            self._taps,
+            self._clock,
+            self.log,
+            on=self._conductor.on,
+            on_failure=self._recogniser_failed,
+        )
+        self._conductor.hearing = self._hearing
+        self._tools = ToolBox(self.log, self.conversation, self, self._tasks)
+        self._pending: tuple[str, str] | None = None  # a hang-up that waits for the end of the reply
+        self._ended: tuple[str, str] | None = None
+        self._heard_anything = False
+
+    # ── for plugins, tools and the server ──
+
+    @property
+    def info(self) -> CallInfo:
+        return self._info
+
+    @property
+    def waiting_frames(self) -> int:
+        """Frames of 20 ms between the connection and the recogniser."""
+        return self._hearing.waiting_frames
+
+    def say(self, text: str) -> None:
+        self._conductor.on(SpeakRequested(text))
+
+    def interrupt(self) -> None:
+        self._conductor.on(InterruptRequested())
+
+    def hang_up(self, cause: str = Cause.AGENT_ENDED, detail: str = "") -> None:
+        self._pending = self._pending or (cause, detail)
+        self._maybe_hang_up()
+
+    def end(self, cause: str, detail: str = "") -> None:
+        """End the call now, in the middle of a word if need be."""
+        self._ended = self._ended or (cause, detail)
+        self._tasks.cancel_scope.cancel()
+
+    def send(self, message: ServerMessage) -> None:
+        self._transport.send(message)
+
+    def start_soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._tasks.start_soon(work)
+
+    # ── the call ──
+
+    async def run(self) -> Outcome:
+        """Hold the call; return its record when it is over, for whatever reason but a fault of ours. Nothing of it is
+        left running."""
+        try:
+            await self._hold()
+        except* TransportFailedError as group:
+            self._ended = self._ended or (Cause.TRANSPORT_FAILED, str(group.exceptions[0]))
+        except* SttStalledError as group:
+            self._ended = self._ended or (Cause.PROVIDER_FAILED, str(group.exceptions[0]))
+        finally:
+            self._hearing.close()
+            self._taps.close()
+            cause, detail = self._ended or (Cause.ERROR, "")
+            self._conductor.silence("end")
+            self.log.append(CallEnded(cause, detail))
+            with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECS):
+                await self._transport.close(cause, detail)
+        return Outcome(
+            cause=cause,
+            detail=detail,
+            duration_secs=round(self._clock.now(), 3),
+            turns=self._conductor.dialogue.turn,
+            replies=self._counts[ReplyStarted],
+            interruptions=self._counts[ReplyInterrupted],
+            failures=self._counts[ReplyFailed],
+            latencies_secs=tuple(self._timer.latencies_secs),
+        )
+
+    async def _hold(self) -> None:
+        options, transport = self._options, self._transport
+        tts = text_to_speech(
+            self._services.tts,
+            self._services.tts_name,
+            first_audio_secs=options.tts_first_audio_secs,
+            idle_secs=options.tts_idle_secs,
+            on_retry=lambda attempt: self.log.append(ProviderRetried("tts", self._services.tts_name, attempt)),
+        )
+        voice = VoiceLine(tts)
+        self._conductor.replier = Replier(
+            self._services,
+            options,
+            transport.audio_out,
+            conversation=self.conversation,
+            tools=self._tools,
+            voice=voice,
+            taps=self._taps,
+            log=self.log,
+        )
+        async with AsyncExitStack() as stack, self._tasks as tasks:
+            in_hz, out_hz = transport.audio_in.rate_hz, transport.audio_out.rate_hz
+            info = self._info
+            self.log.append(CallStarted(info.session_id, info.transport, in_hz, out_hz, options.allow_interruptions))
+            tasks.start_soon(self._alarms.run)
+            tasks.start_soon(transport.play, self._playout)
+            tasks.start_soon(voice.run)
+            tasks.start_soon(self._hearing.run)
+            await self._tools.open(self._services.tools, stack)
+            self._conductor.on(Opened(options.greeting))
+            await self._listen()
+
+    async def _listen(self) -> None:
+        """Take what the connection brings until it ends: this task is the connection's own."""
+        while True:
+            try:
+                item = await self._transport.receive()
+            except anyio.EndOfStream:
+                self.end(Cause.CALLER_LEFT)
+                return
+            if isinstance(item, bytes):
+                if not self._heard_anything:
+                    self._heard_anything = True
+                    self._limit_duration()
+                self._hearing.feed(item)
+                if self._hearing.congested:
+                    await self._hearing.wait_room()
+            else:
+                self._inbound(item)
+
+    def _inbound(self, item: Inbound) -> None:
+        on = self._conductor.on
+        match item:
+            case TextReceived(text, run, _):
+                if run:
+                    on(item)
+                else:
+                    self.conversation.user(text)
+            case SpeakRequested() | ReplyRequested() | InterruptRequested():
+                on(item)
+            case ContextReplaced(messages, run) | ContextAppended(messages, run):
+                change = self.conversation.replace if isinstance(item, ContextReplaced) else self.conversation.append
+                change(messages)
+                if run:
+                    on(ReplyRequested())
+            case ToolsReplaced():
+                self._tools.replace_client_tools(item)
+            case ToolAnswered():
+                self._tools.answered(item)
+            case MarkReached(name):
+                self._playout.mark_reached(name)
+            case VadUpdated(stop_secs, start_secs):
+                self._hearing.gate.update(start_secs=start_secs, stop_secs=stop_secs)
+            case DtmfReceived() | ClientMessage():
+                self.log.append(item)
+            case EndRequested(reason):
+                self.end(Cause.CLIENT_ASKED, reason)
+            case _:
+                assert_never(item)
+
+    def _observe(self, entry: Entry) -> None:
+        """What the call itself does with its log: the record's figures and the client's view."""
+        event = entry.event
+        if type(event) in self._counts:
+            self._counts[type(event)] += 1
+        spoke_in = isinstance(event, ReplyInterrupted) and event.by in ("speech", "abandoned")
+        if spoke_in and self._pending is not None and self._pending[0] in REVOCABLE:
+            self._pending = None  # they have something to say after all
+        self._transport.send(event)
+        timed = self._timer.see(entry)
+        if timed is not None:
+            self.log.append(timed)
+
+    def _limit_duration(self) -> None:
+        if self._options.max_duration_secs > 0:
+            at = self._clock.now() + self._options.max_duration_secs
+            self._alarms.set("duration", at, lambda: self.end(Cause.MAX_DURATION))
+
+    def _recogniser_failed(self, error: ProviderError) -> None:
+        self._conductor.stage_failed("stt", error)
+        if not error.retryable and not self._hearing.batch:
+            self.hang_up(Cause.PROVIDER_FAILED, str(error))
+
+    def _maybe_hang_up(self) -> None:
+        if self._pending is not None and not self._conductor.busy:
+            self.end(*self._pending)
+
+
+def _rules(services: Services, options: SessionOptions) -> Rules:
+    streaming = not isinstance(services.stt, UtteranceRecognizer)
+    words = {"min_words": max(1, options.min_words)}.get(options.interruption_strategy, 0)
+    return Rules(
+        ends_on_final=options.turn_detection == "none" and streaming,
+        patient=options.turn_detection != "none",
+        allow_interruptions=options.allow_interruptions,
+        min_speech_secs=max(options.vad_start_secs, options.interrupt_min_speech_ms / 1000),
+        min_words=words,
+        phrases=options.interruption_phrases if options.interruption_strategy == "keyword" else (),
+    )
