@@ -18,10 +18,11 @@ class Quirks:
     system_role: str = "system"
     max_tokens_field: str = "max_tokens"
     usage_in_stream: bool = True  # accepts stream_options.include_usage
+    efforts: Mapping[str, str] = field(default_factory=dict)  # reasoning_effort by start of the model's name
     extra_body: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _option(kind: str, default: Any, description: str, **more: Any) -> dict[str, Any]:
+def _option(kind: str | list[str], default: Any, description: str, **more: Any) -> dict[str, Any]:
     return {"type": kind, "default": default, "description": description, **more}
 
 
@@ -48,7 +49,9 @@ class OpenAICompatible:
             },
         )
 
-    def llm(self, *, model: str, quirks: Quirks | None = None, retires: str = "") -> LlmSpec:
+    def llm(
+        self, *, model: str, quirks: Quirks | None = None, first_token_secs: float = 10.0, retires: str = ""
+    ) -> LlmSpec:
         return LlmSpec(
             **self._common("voxray_openai.chat:ChatCompletions", retires),
             options={
@@ -57,13 +60,28 @@ class OpenAICompatible:
                     ["number", "null"], None, "randomness; null: the vendor's default", minimum=0, maximum=2
                 ),
                 "max_tokens": _option("integer", 1024, "longest reply in tokens", minimum=1, maximum=131072),
-                "reasoning_effort": _option("string", "", "for reasoning models, such as none or low; empty: not sent"),
+                "reasoning_effort": _option(
+                    "string", "", "for reasoning models, such as none or low; empty: the lowest known to suit the model"
+                ),
+                "first_token_secs": _option(
+                    "number", first_token_secs, "how long to wait for the first word", exclusiveMinimum=0, maximum=600
+                ),
             },
             presets={"quirks": quirks or Quirks()},
         )
 
-    def tts(self, *, model: str, voice: str, audio: AudioFormat = PCM_24K, wav: bool = False, retires: str = "") -> TtsSpec:
-        """`wav` True: ask for WAV, because the vendor has no raw PCM."""
+    def tts(
+        self,
+        *,
+        model: str,
+        voice: str,
+        audio: AudioFormat = PCM_24K,
+        wav: bool = False,
+        max_chars: int = 4096,
+        extra_body: Mapping[str, Any] | None = None,
+        retires: str = "",
+    ) -> TtsSpec:
+        """`wav` True: ask for WAV, because the vendor has no raw PCM. `extra_body`: further request fields."""
         return TtsSpec(
             **self._common("voxray_openai.speech:Speech", retires),
             options={
@@ -71,8 +89,9 @@ class OpenAICompatible:
                 "voice": _option("string", voice, "voice name"),
                 "speed": _option("number", 1.0, "speaking rate", minimum=0.25, maximum=4.0),
                 "instructions": _option("string", "", "how to speak, where the model takes instructions"),
+                "max_chars": _option("integer", max_chars, "longest text of one request", minimum=20, maximum=100_000),
             },
-            presets={"audio": audio, "wav": wav},
+            presets={"audio": audio, "wav": wav, "extra_body": dict(extra_body or {})},
         )
 
     def _common(self, factory: str, retires: str) -> dict[str, Any]:
