@@ -14,6 +14,7 @@ from voxray.audio.tone import earcon
 from voxray.errors import ProviderError
 from voxray.events import (
     Cause,
+    Proof,
     ProviderFailed,
     ReplyAudible,
     ReplyFailed,
@@ -22,6 +23,7 @@ from voxray.events import (
     ReplyStarted,
     SessionEvent,
     SilenceBroken,
+    SpeechHeard,
     SpeechStarted,
     SpeechStopped,
     Transcribed,
@@ -221,6 +223,8 @@ class Conductor:
         self._tasks.start_soon(self._run, lease, start, rest)
 
     async def _run(self, lease: Lease, start: StartReply, sentences: list[str]) -> None:
+        if lease.revoked:
+            return  # they spoke before this task began
         with lease.scope:
             try:
                 if sentences:
@@ -259,6 +263,8 @@ class Conductor:
         self._alarms.clear("silence")
         heard_secs = self._playout.clear()
         self._rests = {lease.reply: lease.ledger.rest(heard_secs)}
+        if partial := lease.ledger.unreported(heard_secs):
+            self._log.append(SpeechHeard(lease.reply, partial, Proof.ESTIMATE))
         self._conversation.commit(lease.ledger.heard_by_round(heard_secs), interrupted=True)
         self._log.append(ReplyInterrupted(lease.reply, lease.ledger.heard(heard_secs), round(heard_secs, 3), by))
         self._on_idle()

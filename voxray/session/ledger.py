@@ -30,6 +30,7 @@ class Ledger:
         self._pieces: list[_Piece] = []
         self._anchors: list[tuple[float, int]] = [(0.0, 0)]  # (seconds, characters)
         self._written_secs = 0.0
+        self._reported = 0  # characters the log says were heard
 
     @property
     def text(self) -> str:
@@ -79,6 +80,16 @@ class Ledger:
             if heard != piece.text:
                 break
         return [(round, " ".join(texts)) for round, texts in rounds.items()]
+
+    def reported(self, text: str) -> None:
+        """The log now says that `text` was heard."""
+        self._reported += weight(text)
+
+    def unreported(self, secs: float) -> str:
+        """The words heard within `secs` that the log does not know of yet."""
+        text = self.heard(secs)
+        known, _ = _cut(text, self._reported)
+        return text[len(known) :].strip()
 
     def rest(self, secs: float) -> list[str]:
         """The sentences not heard to their end, from the beginning of the one that was cut."""

@@ -219,4 +219,5 @@ class Playout:
 
     def _heard(self, boundary: _Boundary, proof: Proof) -> None:
         if self._lease is not None:
+            self._lease.ledger.reported(boundary.text)
             self._tell(SpeechHeard(self._lease.reply, boundary.text, proof))
