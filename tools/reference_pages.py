@@ -294,7 +294,7 @@ def _stable(data: dict[str, Any]) -> dict[str, Any]:
 def metrics() -> str:
     from voxray.server.metrics import TABLE
 
-    rows = [(_code(it.name), it.kind, ", ".join(map(_code, it.labels)), it.description) for it in TABLE]
+    rows = [(_code(it.name), it.kind, ", ".join(map(_code, it.labels)), it.help) for it in TABLE]
     return (
         "# Metrics\n\n`GET /metrics` answers in Prometheus' text format; `metrics_enabled: false` makes it answer 204. All "
         "figures of a call are read off its event log.\n\n" + table(("name", "type", "labels", "meaning"), rows)
