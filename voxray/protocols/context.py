@@ -55,4 +55,5 @@ class ListenerContext(ProviderContext, Protocol):
     write_coalesce_max_frames: int
 
     def serializer(self, query: Mapping[str, str]) -> Serializer:
-        """A new serializer for a connection whose address had this query. Raises UnknownSpecError: not installed."""
+        """A new serializer for a connection whose address had this query. What it raises for a format that is not
+        installed is the server's to answer: let it pass, before accepting."""

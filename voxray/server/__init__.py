@@ -1,0 +1,1 @@
+"""The HTTP and websocket server: a thin, replaceable shell around calls."""

@@ -1,0 +1,96 @@
+"""The ASGI application: a function of the runtime, so that tests build it with a fake one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
+
+from voxray.server.envelope import ASGIApp, ErrorCode, Receive, Refusal, Scope, Send, refuse
+from voxray.server.guard import Gate, Guarded, is_loopback
+from voxray.server.middleware import Observed, Recovery, RequestIds
+from voxray.server.openapi import make_document
+from voxray.server.routes.docs import docs_endpoints
+from voxray.server.routes.endpoint import PREFIX, Doc, Endpoint
+from voxray.server.routes.health import health, ready
+from voxray.server.routes.metrics import metrics_endpoint
+from voxray.server.runtime import Runtime
+
+SOCKET_DOC = Doc(
+    summary="A call over a websocket",
+    description="Binary messages are PCM16 mono: 16 kHz in, 24 kHz out. Text messages are frames in JSON.",
+    tags=("calls",),
+    query={
+        "rtvi": "anything but 0 and false: RTVI messages",
+        "format": '"protobuf" or "json"; json is the default',
+        "api_key": "the key, for browsers, which cannot set headers",
+    },
+    responses={
+        101: ("The call begins", None),
+        400: ("The format is not installed", None),
+        403: ("The page's origin is not allowed", None),
+        503: ("No call can be taken now; see Retry-After", None),
+    },
+)
+
+
+def create_app(runtime: Runtime, *, extra: Sequence[Endpoint] = ()) -> ASGIApp:
+    """All routes of `runtime`'s server, inside recovery, metrics and request ids. `extra` adds endpoints."""
+    settings = runtime.settings
+    gate = Gate(
+        api_key=settings.server_api_key,
+        origins=settings.cors_allowed_origins,
+        loopback=is_loopback(settings.host),
+        max_body_bytes=settings.max_request_body_bytes,
+        refusal=runtime.calls.refusal,
+    )
+    listening = [route for listener in runtime.listeners for route in listener.routes(runtime.calls.answer)]
+    endpoints = [
+        health(),
+        ready(runtime.session_store.ping if runtime.session_store else None, lambda: runtime.calls.draining),
+        metrics_endpoint(runtime.metrics),
+        *extra,
+    ]
+    documented = [*endpoints, *_documented(listening)]
+    endpoints += docs_endpoints(partial(make_document, documented))
+    routes = [route for endpoint in endpoints for route in _routes(endpoint, gate)]
+    routes += [_guarded(route, gate) for route in listening]
+    router = Router(routes, redirect_slashes=False, default=_not_found)
+    return RequestIds(Observed(Recovery(router), runtime.metrics))
+
+
+def _routes(endpoint: Endpoint, gate: Gate) -> list[BaseRoute]:
+    paths = [path for path in (endpoint.path, PREFIX + endpoint.versioned if endpoint.versioned else "") if path]
+    app = Guarded(
+        endpoint.app(), gate, name=endpoint.name, methods=endpoint.methods, keyed=endpoint.keyed, cors=endpoint.cors
+    )
+    return [Route(path, app, name=endpoint.name) for path in paths]
+
+
+def _guarded(route: BaseRoute, gate: Gate) -> BaseRoute:
+    """A listener's route behind the gate: it needs the key, and a call's socket needs admission."""
+    if isinstance(route, WebSocketRoute):
+        route.app = Guarded(route.app, gate, name=route.name, keyed=True, call=True)
+    elif isinstance(route, Route):
+        route.app = Guarded(route.app, gate, name=route.name, methods=route.methods, keyed=True, cors=True)
+        route.methods = set()  # the gate answers wrong methods, in our envelope
+    return route
+
+
+def _documented(routes: Sequence[BaseRoute]) -> list[Endpoint]:
+    """What the API document says of the websockets."""
+    paths = [route.path for route in routes if isinstance(route, WebSocketRoute)]
+    found = []
+    for path in paths:
+        if not path.startswith(PREFIX):
+            twin = path if PREFIX + path in paths else ""
+            name = path.strip("/").replace("/", "_")
+            docs: dict[str, Any] = {"GET": SOCKET_DOC}
+            found.append(Endpoint(name=name, path=path, versioned=twin, handlers={}, docs=docs, keyed=True))
+    return found
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    await refuse(scope, receive, send, Refusal(ErrorCode.NOT_FOUND, "Not found"))

@@ -1,0 +1,221 @@
+"""The calls of this process: whether another one can be taken, holding it, and letting go of all of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from voxray import log_context
+from voxray.events import Cause, Entry, ReplyFailed, ReplyInterrupted, ReplyStarted, TurnEnded, TurnTimed
+from voxray.protocols.call import CallInfo, Outcome
+from voxray.protocols.transport import Transport
+from voxray.server.boundary import Boundary
+from voxray.server.call_metrics import CallMetrics, model_label
+from voxray.server.metrics import Metrics
+from voxray.session.services import Services, SessionOptions
+from voxray.session.session import Session
+
+logger = logging.getLogger(__name__)
+
+FULL = "full"  # the cause that transports translate to "try again later"
+OVERLOAD_LAG_SECS = 0.1  # the loop this late for a second: audio of the calls we have is suffering already
+LAG_PROBE_SECS = 0.1
+LAG_PROBES = 10
+FAREWELL_SECS = 10.0  # after the drain, for what is being said
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """The plugins' functions for the two moments of a call, each called on its own."""
+
+    started: Sequence[Callable[[CallInfo], None]] = ()
+    ended: Sequence[Callable[[CallInfo, Outcome], None]] = ()
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the record of a call needs, for calls that cannot give it themselves."""
+
+    turns: int = 0
+    replies: int = 0
+    interruptions: int = 0
+    failures: int = 0
+    latencies_secs: list[float] = field(default_factory=list)
+
+    def __call__(self, entry: Entry) -> None:
+        match entry.event:
+            case TurnEnded():
+                self.turns += 1
+            case ReplyStarted():
+                self.replies += 1
+            case ReplyInterrupted():
+                self.interruptions += 1
+            case ReplyFailed():
+                self.failures += 1
+            case TurnTimed(total_secs=total):
+                self.latencies_secs.append(total)
+
+    def outcome(self, cause: str, detail: str, duration_secs: float) -> Outcome:
+        return Outcome(
+            cause=cause,
+            detail=detail,
+            duration_secs=duration_secs,
+            turns=self.turns,
+            replies=self.replies,
+            interruptions=self.interruptions,
+            failures=self.failures,
+            latencies_secs=tuple(self.latencies_secs),
+        )
+
+
+class Calls:
+    """`max_sessions` 0 means no limit. `services` None: this configuration takes no calls."""
+
+    def __init__(
+        self,
+        services: Services | None,
+        options: SessionOptions,
+        metrics: Metrics,
+        *,
+        hooks: Hooks | None = None,
+        max_sessions: int = 0,
+    ) -> None:
+        self._services = services
+        self._options = options
+        self._metrics = metrics
+        self._hooks = hooks or Hooks()
+        self._max_sessions = max_sessions
+        self._live: dict[str, Session] = {}
+        self._emptied = anyio.Event()
+        self._lags: list[float] = []
+        self.draining = False
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def refusal(self) -> str:
+        """Why no call can be taken now, counted; "" if one can."""
+        reason = self._reason()
+        if reason:
+            self._metrics.count("sessions_rejected_total", reason)
+        return reason
+
+    async def answer(self, transport: Transport, info: CallInfo) -> None:
+        """Hold the call. Faults end here: they are logged once, and no other call notices."""
+        refusal = self.refusal()
+        if refusal or self._services is None:
+            await transport.close(FULL if refusal != "draining" else Cause.DRAINED, refusal or "no voice configured")
+            return
+        log_context.session_id.set(info.session_id)
+        if info.request_id:
+            log_context.request_id.set(info.request_id)
+        started = anyio.current_time()
+        tally = _Tally()
+        session = Session(transport, info, self._services, self._options, (tally, self._call_metrics(self._services)))
+        self._began(session)
+        outcome: Outcome | None = None
+        try:
+            with Boundary("answering a call") as boundary:
+                outcome = await session.run()
+            if boundary.error is not None:
+                await transport.close(Cause.ERROR, "")
+        finally:
+            duration = anyio.current_time() - started
+            if outcome is None:
+                cause, detail = (Cause.ERROR, type(boundary.error).__name__) if boundary.error else (Cause.DRAINED, "")
+                outcome = tally.outcome(cause, detail, duration)
+            self._over(session, outcome)
+
+    async def watch_lag(self) -> None:
+        """Measure for ever how late the event loop is."""
+        while True:
+            due = anyio.current_time() + LAG_PROBE_SECS
+            await anyio.sleep_until(due)
+            lag = max(0.0, anyio.current_time() - due)
+            self._lags = [*self._lags[1 - LAG_PROBES :], lag]
+            self._metrics.set("event_loop_lag_seconds", lag)
+
+    async def drain(self, secs: float) -> None:
+        """Take no more calls; give those we have `secs` to end by themselves, then hang up."""
+        self.draining = True
+        if await self._empty_within(secs):
+            return
+        for session in list(self._live.values()):
+            session.hang_up(Cause.DRAINED, "the server is stopping")
+        if not await self._empty_within(FAREWELL_SECS):
+            self.end_all()
+            await self._empty_within(FAREWELL_SECS)
+
+    def end_all(self) -> None:
+        """End every call at once; each still leaves its record."""
+        self.draining = True
+        for session in list(self._live.values()):
+            session.end(Cause.DRAINED, "the server was stopped at once")
+
+    # ── one call ──
+
+    def _began(self, session: Session) -> None:
+        self._live[session.info.session_id] = session
+        self._emptied = anyio.Event()
+        self._metrics.change("active_sessions", 1)
+        info = session.info
+        logger.info("call started", extra={"transport": info.transport, "remote": info.remote})
+        for hook in self._hooks.started:
+            with Boundary("a plugin's voxray_session_started"):
+                hook(info)
+
+    def _over(self, session: Session, outcome: Outcome) -> None:
+        info = session.info
+        self._live.pop(info.session_id, None)
+        if not self._live:
+            self._emptied.set()
+        self._metrics.change("active_sessions", -1)
+        self._metrics.count("sessions_total", info.transport, outcome.cause)
+        self._metrics.observe("session_duration_seconds", outcome.duration_secs, info.transport)
+        logger.info("call ended", extra={"transport": info.transport, **_record(outcome)})
+        for hook in self._hooks.ended:
+            with Boundary("a plugin's voxray_session_ended"):
+                hook(info, outcome)
+
+    def _call_metrics(self, services: Services) -> CallMetrics:
+        return CallMetrics(
+            self._metrics,
+            stt_model=model_label(services.stt_name, services.stt_model),
+            llm_model=model_label(services.llm_name, services.llm_model),
+            tts_model=model_label(services.tts_name, services.tts_model),
+        )
+
+    # ── all calls ──
+
+    def _reason(self) -> str:
+        if self.draining:
+            return "draining"
+        if self._max_sessions and len(self._live) >= self._max_sessions:
+            return "max_sessions"
+        if len(self._lags) == LAG_PROBES and min(self._lags) > OVERLOAD_LAG_SECS:
+            return "overload"
+        return ""
+
+    async def _empty_within(self, secs: float) -> bool:
+        with anyio.move_on_after(secs):
+            while self._live:
+                await self._emptied.wait()
+        return not self._live
+
+
+def _record(outcome: Outcome) -> dict[str, Any]:
+    """The call's record as fields of its log line."""
+    return {
+        "cause": outcome.cause,
+        "detail": outcome.detail,
+        "duration_ms": round(outcome.duration_secs * 1000),
+        "turns": outcome.turns,
+        "replies": outcome.replies,
+        "interruptions": outcome.interruptions,
+        "failures": outcome.failures,
+        "latencies_ms": [round(secs * 1000, 1) for secs in outcome.latencies_secs],
+    }

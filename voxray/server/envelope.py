@@ -1,0 +1,118 @@
+"""What every JSON answer looks like: `{"data", "meta"}` or `{"error"}`, with the request's id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from enum import Enum
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+TRY_AGAIN_LATER = 1013
+POLICY_VIOLATION = 1008
+
+
+class ErrorCode(Enum):
+    """The ten codes of the API, each with the HTTP status that goes with it unless the case says otherwise."""
+
+    BAD_REQUEST = ("BAD_REQUEST", 400)
+    UNAUTHORIZED = ("UNAUTHORIZED", 401)
+    FORBIDDEN = ("FORBIDDEN", 403)
+    NOT_FOUND = ("NOT_FOUND", 404)
+    CONFLICT = ("CONFLICT", 409)
+    VALIDATION_ERROR = ("VALIDATION_ERROR", 422)
+    UNPROCESSABLE_ENTITY = ("UNPROCESSABLE_ENTITY", 422)
+    RATE_LIMIT_EXCEEDED = ("RATE_LIMIT_EXCEEDED", 429)
+    INTERNAL_ERROR = ("INTERNAL_ERROR", 500)
+    SERVICE_UNAVAILABLE = ("SERVICE_UNAVAILABLE", 503)
+
+    @property
+    def status(self) -> int:
+        return self.value[1]
+
+
+class Refusal(Exception):  # noqa: N818  an answer, not a fault
+    """An answer other than success: raised by a handler, returned by a check.
+
+    `details` are pairs of field and message, for validation errors. `status` 0 means the code's own.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        details: Sequence[tuple[str, str]] = (),
+        status: int = 0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details
+        self.status = status or code.status
+        self.headers = headers or {}
+
+
+def request_id(scope: Scope) -> str:
+    found: str = scope.get("state", {}).get("request_id", "")
+    return found
+
+
+def success(scope: Scope, data: Any) -> bytes:
+    return _json({"data": data, "meta": {"requestId": request_id(scope)}})
+
+
+def failure(scope: Scope, refusal: Refusal) -> bytes:
+    error: dict[str, Any] = {
+        "code": refusal.code.name,
+        "message": refusal.message,
+        "requestId": request_id(scope),
+    }
+    if refusal.details:
+        error["details"] = [{"field": field, "message": message} for field, message in refusal.details]
+    return _json({"error": error})
+
+
+async def respond(
+    scope: Scope, send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    """Send one JSON answer; to a websocket that was not accepted yet, as an HTTP answer where the server can."""
+    prefix = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+    await send(
+        {
+            "type": f"{prefix}.start",
+            "status": status,
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+                (b"cache-control", b"no-store"),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": f"{prefix}.body", "body": b"" if scope.get("method") == "HEAD" else body})
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
+    """Answer with an error envelope. A websocket gets it before the upgrade, or a close code if the server cannot."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+    if scope["type"] == "websocket":
+        await receive()  # websocket.connect
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            busy = refusal.code is ErrorCode.SERVICE_UNAVAILABLE
+            if busy:
+                await send({"type": "websocket.accept"})
+            code = TRY_AGAIN_LATER if busy else POLICY_VIOLATION
+            await send({"type": "websocket.close", "code": code, "reason": refusal.message})
+            return
+    await respond(scope, send, refusal.status, failure(scope, refusal), headers)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

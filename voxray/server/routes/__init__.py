@@ -1,0 +1,1 @@
+"""Routes that the core serves itself."""

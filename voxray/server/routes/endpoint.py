@@ -1,0 +1,52 @@
+"""A route of the core: what answers it, who may ask, and what the API document says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from voxray.server.envelope import ASGIApp, Receive, Scope, Send
+
+PREFIX = "/api/v1"
+
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doc:
+    """One operation for people: `request` is the JSON Schema of the body, `responses` maps a status to its meaning and
+    the schema of `data` (None: no JSON body)."""
+
+    summary: str
+    tags: tuple[str, ...]
+    description: str = ""
+    request: Mapping[str, Any] | None = None
+    query: Mapping[str, str] = field(default_factory=dict)  # parameter to description
+    responses: Mapping[int, tuple[str, Mapping[str, Any] | None]] = field(default_factory=dict)
+    produces: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """`path` is the plain path; `versioned` its twin below /api/v1, "" if it has none. `handlers` by method."""
+
+    name: str  # the metrics' label
+    path: str
+    handlers: Mapping[str, Handler]
+    docs: Mapping[str, Doc]
+    versioned: str = ""
+    keyed: bool = False
+    cors: bool = False
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """Those it answers; HEAD comes with GET."""
+        return frozenset({*self.handlers, *({"HEAD"} if "GET" in self.handlers else ())})
+
+    def app(self) -> ASGIApp:
+        async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+            method = "GET" if scope["method"] == "HEAD" else scope["method"]
+            await self.handlers[method](scope, receive, send)
+
+        return dispatch

@@ -1,0 +1,25 @@
+"""What Prometheus comes for."""
+
+from __future__ import annotations
+
+from voxray.server.envelope import Receive, Scope, Send
+from voxray.server.metrics import CONTENT_TYPE, Metrics
+from voxray.server.routes.endpoint import Doc, Endpoint
+
+
+def metrics_endpoint(metrics: Metrics) -> Endpoint:
+    async def get(scope: Scope, receive: Receive, send: Send) -> None:
+        body = metrics.expose() if metrics.enabled else b""
+        headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        if not metrics.enabled:
+            headers = []
+        await send({"type": "http.response.start", "status": 200 if metrics.enabled else 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    doc = Doc(
+        summary="Metrics in Prometheus' text format",
+        tags=("operations",),
+        responses={200: ("The metrics", None), 204: ("Metrics are switched off", None)},
+        produces="text/plain",
+    )
+    return Endpoint(name="metrics", path="/metrics", handlers={"GET": get}, docs={"GET": doc})
