@@ -102,6 +102,7 @@ class WebSocketTransport:
     ) -> None:
         self.audio_in = serializer.audio_in
         self.audio_out = serializer.audio_out
+        self.answers_marks = serializer.answers_marks
         self._receive = receive
         self._send = send
         self._serializer = serializer

@@ -14,6 +14,7 @@ class Serializer(Protocol):
 
     audio_in: AudioFormat
     audio_out: AudioFormat
+    answers_marks: bool  # the protocol's clients answer every Mark
 
     def decode(self, message: str | bytes) -> Iterable[bytes | Inbound]:
         """What a message means, in order; nothing for what is unknown.

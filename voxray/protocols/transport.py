@@ -29,6 +29,7 @@ class Transport(Protocol):
 
     audio_in: AudioFormat  # what receive() returns
     audio_out: AudioFormat  # what play() takes
+    answers_marks: bool  # every Mark comes back as MarkReached when the other side has played up to it
 
     async def receive(self) -> bytes | Inbound:
         """The next audio or message. Bytes may be of any length.

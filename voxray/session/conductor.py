@@ -184,7 +184,13 @@ class Conductor:
         self._tasks.start_soon(ask)
 
     def _patience(self, at: float) -> None:
-        self._alarms.set("patience", at, lambda: self.on(PatienceEnded()))
+        self._alarms.set("patience", at, self._out_of_patience)
+
+    def _out_of_patience(self) -> None:
+        if self.hearing.gate.starting:
+            self._patience(self._clock.now() + 0.02)  # they may just be going on: let the detector decide first
+        else:
+            self.on(PatienceEnded())
 
     def _turn_timed_out(self) -> None:
         settled = self.dialogue.said.settled

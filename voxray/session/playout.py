@@ -72,7 +72,9 @@ class Lease:
 class Playout:
     """An `AudioSource`: what the current lease has written and the listener has not yet been sent."""
 
-    def __init__(self, format: AudioFormat, clock: Clock, tell: Callable[[SessionEvent], object]) -> None:
+    def __init__(
+        self, format: AudioFormat, clock: Clock, tell: Callable[[SessionEvent], object], *, answers_marks: bool
+    ) -> None:
         self.format = format
         self._clock = clock
         self._tell = tell
@@ -85,7 +87,7 @@ class Playout:
         self._sent_secs = 0.0  # of the current lease's sound
         self._ear_at = 0.0  # when the listener will have heard what was sent
         self._lag_secs = 0.0  # how much later than that they really do, by their marks
-        self._marks_answered = False
+        self._marks_answered = answers_marks
         self._unheard: deque[tuple[float, _Boundary]] = deque()  # (due, boundary), sent
 
     # ── the writer's side ──

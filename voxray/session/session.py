@@ -80,7 +80,12 @@ class Session:
         self.conversation = Conversation(options.messages)
         self._alarms = Alarms(self._clock)
         self._tasks = anyio.create_task_group()
-        self._playout = Playout(transport.audio_out, self._clock, lambda event: self._conductor.played(event))
+        self._playout = Playout(
+            transport.audio_out,
+            self._clock,
+            lambda event: self._conductor.played(event),
+            answers_marks=transport.answers_marks,
+        )
         self._conductor = Conductor(
             Dialogue(_rules(services, options)),
             services,

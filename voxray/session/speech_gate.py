@@ -59,6 +59,11 @@ class SpeechGate:
     def speaking(self) -> bool:
         return self._state in (_State.SPEAKING, _State.STOPPING)
 
+    @property
+    def starting(self) -> bool:
+        """Something that may become speech has begun."""
+        return self._state is _State.STARTING
+
     def window(self, probability: float, rms: float) -> None:
         """Take the detector's next window. `rms` is 0..1."""
         loudness = max(0.0, 1.0 - 20.0 * math.log10(rms) / FLOOR_DB) if rms > 0 else 0.0

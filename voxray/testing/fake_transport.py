@@ -197,6 +197,10 @@ class FakeTransport:
 
     # ── Transport ──
 
+    @property
+    def answers_marks(self) -> bool:
+        return self.acknowledge_marks
+
     async def receive(self) -> bytes | Inbound:
         while True:
             now = self.now()
