@@ -75,8 +75,8 @@ def _imports(body: list[ast.stmt], *, deferred: bool) -> Iterator[Import]:
                 yield Import(alias.name, node.lineno, deferred)
         elif isinstance(node, ast.ImportFrom):
             base = "." * node.level + (node.module or "")
-            for alias in node.names:
-                yield Import(_submodule(base, alias.name), node.lineno, deferred)
+            for name in sorted({_submodule(base, alias.name) for alias in node.names}):
+                yield Import(name, node.lineno, deferred)
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             yield from _imports(node.orelse, deferred=deferred)
         else:
