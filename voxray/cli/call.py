@@ -1,0 +1,135 @@
+"""`voxray call`: an agent's test call from the command line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from voxray.testing.conversation import CallResult
+    from voxray.testing.script import Script
+
+HELD, NOT_HELD, NOT_CONNECTED = 0, 1, 3  # 2 is click's, for wrong usage
+MAX_COUNT = 1000
+MAX_CONCURRENCY = 200
+DEFAULT_LINE = "Hello, can you hear me?"
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(name="call")
+@click.argument("url")
+@click.option("--say", "lines", multiple=True, metavar="TEXT", help="Say this and hear the answer. Repeatable.")
+@click.option("--wav", "files", multiple=True, type=FILE, metavar="FILE", help="Play this as a turn. Repeatable.")
+@click.option("--script", "script_file", type=FILE, metavar="YAML", help="Hold this script; see the how-to.")
+@click.option("--tts", default="", help="Voice for what is said; espeak if it is installed.")
+@click.option("--voice", default="", help="The voice's own choice of voice.")
+@click.option("--count", default=1, type=click.IntRange(1, MAX_COUNT), show_default=True, help="Calls to make.")
+@click.option("--concurrency", default=1, type=click.IntRange(1, MAX_CONCURRENCY), show_default=True, help="At once.")
+@click.option(
+    "--record", type=click.Path(path_type=Path), help="Write what the agent said: a folder, or one .wav file."
+)
+@click.option("--api-key", default="", envvar="VOXRAY_SERVER_API_KEY", help="The server's key, if it asks for one.")
+@click.option("--timeout", default=30.0, type=click.FloatRange(0.1, 3600), show_default=True, help="For an answer, s.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write the results as JUnit XML.")
+def command(
+    url: str,
+    *,
+    lines: tuple[str, ...],
+    files: tuple[Path, ...],
+    script_file: Path | None,
+    record: Path | None,
+    as_json: bool,
+    junit: Path | None,
+    **options: Any,
+) -> None:
+    """Call the agent at URL (ws://HOST:PORT/ws, or just HOST:PORT) and check what it answers.
+
+    Speaks in real time, waits for the greeting and for each answer, and shows how long every stage took.
+
+    \b
+    Exit status: 0 the script held, 1 it did not, 2 wrong usage, 3 no connection.
+    """
+    from voxray.cli.call_report import report
+    from voxray.errors import VoxrayError
+
+    _check(url, options["count"], record)
+    script = _script(lines, files, script_file)
+    try:
+        results = _calls(url, script, record is not None, options)
+        _write(results, record, junit, script.name)
+    except (VoxrayError, ValueError, OSError) as error:
+        raise click.UsageError(str(error)) from error
+    report(results, as_json=as_json, url=url)
+    if not any(result.connected for result in results):
+        sys.exit(NOT_CONNECTED)
+    sys.exit(HELD if all(result.ok for result in results) else NOT_HELD)
+
+
+def _calls(url: str, script: Script, record: bool, options: dict[str, Any]) -> list[CallResult]:
+    import anyio
+
+    from voxray.cli.call_report import progress_shown
+    from voxray.testing.conversation import converse_many
+    from voxray.testing.voices import clips_of
+
+    async def run() -> list[CallResult]:
+        clips = await clips_of(script, tts=options["tts"], voice=options["voice"])
+        with progress_shown(options["count"]) as progress:
+            return await converse_many(
+                url,
+                script,
+                clips,
+                count=options["count"],
+                concurrency=options["concurrency"],
+                api_key=options["api_key"],
+                timeout_secs=options["timeout"],
+                record=record,
+                progress=progress,
+            )
+
+    return anyio.run(run)
+
+
+def _check(url: str, count: int, record: Path | None) -> None:
+    from voxray.testing.caller import is_loopback
+
+    try:
+        local = is_loopback(url)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="URL") from error
+    if count > 1 and not local:
+        raise click.UsageError("--count is for agents on this machine: others' servers are not for load tests")
+    if record and count > 1 and record.suffix == ".wav":
+        raise click.UsageError("--record needs a folder for several calls")
+
+
+def _script(lines: tuple[str, ...], files: tuple[Path, ...], script_file: Path | None) -> Script:
+    from voxray.testing.script import Script, Turn, load_script, spoken
+
+    if sum(map(bool, (lines, files, script_file))) > 1:
+        raise click.UsageError("--say, --wav and --script exclude each other; a script can do all of it")
+    if script_file:
+        return load_script(script_file)
+    if files:
+        return Script(turns=[Turn(action="wav", value=str(file)) for file in files])
+    return spoken(lines or (DEFAULT_LINE,))
+
+
+def _write(results: list[CallResult], record: Path | None, junit: Path | None, name: str) -> None:
+    from voxray.audio.wav import wav_bytes
+    from voxray.testing.junit import junit_xml
+
+    for result in results if record else ():
+        if result.audio is None or record is None:
+            continue
+        path = record if record.suffix == ".wav" else record / f"call-{result.number:03d}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(wav_bytes(result.pcm, result.audio.rate_hz))
+        result.recording = str(path)
+    if junit:
+        junit.parent.mkdir(parents=True, exist_ok=True)
+        junit.write_text(junit_xml(results, name=name), encoding="utf-8")
