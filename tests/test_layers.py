@@ -97,6 +97,14 @@ LAYERS = (
         ("voxray",),
         ("anyio", "click", "httpx", "websockets", "numpy", "starlette", "hypercorn", "yaml", "h11", "wsproto"),
         deferred=("jsonschema", "soxr", "rich", "uvloop"),
+        never=("voxray.cli", "voxray.demo"),
+    ),
+    Layer(
+        ("voxray.demo",),
+        ("voxray",),
+        ("anyio", "httpx", "websockets", "numpy", "starlette", "yaml"),
+        deferred=("rich", "uvloop"),
+        never=("voxray.cli",),
     ),
     Layer(
         ("voxray.cli",),
