@@ -36,6 +36,7 @@ from voxray.session.alarms import Alarms
 from voxray.session.conversation import Conversation
 from voxray.session.dialogue import Dialogue, Floor
 from voxray.session.hearing import Hearing
+from voxray.session.ledger import Ledger
 from voxray.session.log import Clock, EventLog
 from voxray.session.moves import (
     Abandon,
@@ -126,7 +127,7 @@ class Conductor:
             self._do(command)
         if self.dialogue.floor is not Floor.PAUSED:
             self._alarms.clear("turn")
-        elif not isinstance(event, ReplyAudible | ReplyOver):
+        elif isinstance(event, Transcribed) or not self._alarms.armed("turn"):
             # A recogniser has until the caller's silence would become too long, or longer if so configured.
             options = self._options
             grace_secs = max(options.user_turn_stop_timeout_secs, options.max_silence_secs)
@@ -307,6 +308,7 @@ class Conductor:
             self._hang_up(Cause.PROVIDER_FAILED, f"{self._failures} failures in a row")
 
     async def _tone(self, lease: Lease) -> None:
+        lease.ledger = Ledger()  # the words were not said
         await lease.write(self._earcon())
         await lease.finished()
 

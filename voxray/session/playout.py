@@ -61,6 +61,10 @@ class Lease:
     async def finished(self) -> None:
         """Wait until everything written was heard."""
         self.ledger.complete()
+        await self.drained()
+
+    async def drained(self) -> None:
+        """The same, for a reply whose text did not all become sound."""
         await self._playout.drained()
         await self._check()
 

@@ -6,6 +6,7 @@ pulls. Leaving the lease's scope closes the vendors' streams.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
@@ -85,10 +86,11 @@ class Replier:
         Raises:
             StageFailedError: model or voice gave up.
         """
-        send, receive = anyio.create_memory_object_stream[Sentence | StageFailedError](4)
+        send, receive = anyio.create_memory_object_stream[Sentence](4)
+        failures: list[ProviderError] = []
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._think, lease, send)
+                tasks.start_soon(self._think, lease, send, failures)
                 with receive:
                     if speak:
                         await self._speak(lease, self._bridged(receive, due))
@@ -96,6 +98,8 @@ class Replier:
                         await self._write(lease, receive)
         except BaseExceptionGroup as group:
             raise sole(group, StageFailedError) from group
+        if failures:  # only now: what the model had said before it failed was worth hearing
+            raise StageFailedError("llm", failures[0])
 
     async def by_text(self, lease: Lease, sentences: Sequence[str]) -> None:
         """Speak given sentences. Raises StageFailedError."""
@@ -106,22 +110,20 @@ class Replier:
 
         await self._speak(lease, given())
 
-    async def _write(self, lease: Lease, receive: MemoryObjectReceiveStream[Sentence | StageFailedError]) -> None:
+    async def _write(self, lease: Lease, sentences: MemoryObjectReceiveStream[Sentence]) -> None:
         """An answer in writing: what was generated counts as heard."""
-        async for item in receive:
-            if isinstance(item, StageFailedError):
-                raise item
-            lease.ledger.generated(item[1], item[0])
+        async for round, sentence in sentences:
+            lease.ledger.generated(sentence, round)
         lease.ledger.complete()
 
-    async def _think(self, lease: Lease, send: MemoryObjectSendStream[Sentence | StageFailedError]) -> None:
+    async def _think(self, lease: Lease, send: MemoryObjectSendStream[Sentence], failures: list[ProviderError]) -> None:
         with send:
             try:
                 async with aclosing(self._rounds(lease)) as sentences:
                     async for sentence in sentences:
                         await send.send(sentence)
             except ProviderError as error:
-                await send.send(StageFailedError("llm", error))
+                failures.append(error)
 
     async def _rounds(self, lease: Lease) -> AsyncGenerator[Sentence, None]:
         for round in range(1, self._options.max_tool_rounds + 2):
@@ -191,23 +193,18 @@ class Replier:
             yield item
 
     async def _bridged(
-        self, receive: MemoryObjectReceiveStream[Sentence | StageFailedError], due: Callable[[], float]
+        self, sentences: MemoryObjectReceiveStream[Sentence], due: Callable[[], float]
     ) -> AsyncGenerator[Sentence, None]:
         """Sentences as they come; the waiting phrase once if the first of them, or the one after a tool, is late."""
         round = 1
         bridged = not self._options.waiting_phrase
         while True:
-            item: Sentence | StageFailedError | None = None
+            item: Sentence | None = None
             try:
-                if bridged:
-                    item = await receive.receive()
-                else:
-                    with anyio.move_on_after(max(0.0, due())):
-                        item = await receive.receive()
+                with anyio.move_on_after(math.inf if bridged else max(0.0, due())):
+                    item = await sentences.receive()
             except anyio.EndOfStream:
                 return
-            if isinstance(item, StageFailedError):
-                raise item
             if item is None:
                 bridged = True
                 yield round, self._options.waiting_phrase
@@ -226,6 +223,7 @@ class Replier:
             try:
                 await self._voiced(lease, _chained(first, text))
             except ProviderError as error:
+                await lease.drained()  # what there is of the sound is better than a sudden nothing
                 raise StageFailedError("tts", error) from error
         await lease.finished()
 

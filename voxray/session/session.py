@@ -115,6 +115,7 @@ class Session:
         self._pending: tuple[str, str] | None = None  # a hang-up that waits for the end of the reply
         self._ended: tuple[str, str] | None = None
         self._heard_anything = False
+        self._connected = True
 
     # ── for plugins, tools and the server ──
 
@@ -156,6 +157,7 @@ class Session:
         try:
             await self._hold()
         except* TransportFailedError as group:
+            self._connected = False
             self._ended = self._ended or (Cause.TRANSPORT_FAILED, str(group.exceptions[0]))
         except* SttStalledError as group:
             self._ended = self._ended or (Cause.PROVIDER_FAILED, str(group.exceptions[0]))
@@ -216,6 +218,7 @@ class Session:
             try:
                 item = await self._transport.receive()
             except anyio.EndOfStream:
+                self._connected = False
                 self.end(Cause.CALLER_LEFT)
                 return
             if isinstance(item, bytes):
@@ -266,7 +269,8 @@ class Session:
         spoke_in = isinstance(event, ReplyInterrupted) and event.by in ("speech", "abandoned")
         if spoke_in and self._pending is not None and self._pending[0] in REVOCABLE:
             self._pending = None  # they have something to say after all
-        self._transport.send(event)
+        if self._connected:
+            self._transport.send(event)
         timed = self._timer.see(entry)
         if timed is not None:
             self.log.append(timed)
