@@ -131,6 +131,11 @@ def test_audio_is_named_by_its_size() -> None:
     assert json.loads(logged(extra={"audio": b"\x00" * 640}))["audio"] == "640 bytes"
 
 
+def test_an_extra_cannot_pass_for_the_lines_own_fields() -> None:
+    entry = json.loads(logged(extra={"level": "debug", "time": "never"}))
+    assert (entry["level"], entry["level_"], entry["time_"]) == ("info", "debug", "never")
+
+
 def test_configuring_twice_writes_once() -> None:
     stream = io.StringIO()
     configure("info", stream=stream)

@@ -18,6 +18,7 @@ from voxray import log_context
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FIRST = ("session_id", "request_id", "transport", "stage", "duration_ms")  # in this order, before other extras
+OWN = ("time", "level", "msg", "logger", "error", "pii")  # an extra of such a name gets an underscore
 HIDDEN = "***"
 # Names that hold secrets; "token" alone would hide counts of tokens, which are no secret.
 SECRET_WORDS = (
@@ -89,7 +90,7 @@ def fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
     extras = {key: value for key, value in context.items() if value} | extras
     pii = extras.pop("pii", None)
     for key in [*(key for key in FIRST if key in extras), *(key for key in extras if key not in FIRST)]:
-        yield key, safe(key, extras[key])
+        yield f"{key}_" if key in OWN else key, safe(key, extras[key])
     if pii is not None and logging.getLogger().isEnabledFor(logging.DEBUG) and record.levelno <= logging.DEBUG:
         yield "pii", safe("pii", pii)
 
