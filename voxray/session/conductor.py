@@ -196,8 +196,10 @@ class Conductor:
     def _turn_timed_out(self) -> None:
         settled = self.dialogue.said.settled
         self.on(TurnTimedOut())
-        if not settled and not self.busy:
-            self.trouble()  # the recogniser owes us words: the caller has said something and must not be left waiting
+        if not settled:
+            self.hearing.restart()
+            if not self.busy:
+                self.trouble()  # the recogniser owes us words: the caller said something and must not be left waiting
 
     def _check_stall(self) -> None:
         again = self.hearing.check_stall()
@@ -354,7 +356,9 @@ class Conductor:
             return
         self._toned = True
         self._log.append(SilenceBroken(lease.reply, secs, "tone"))
-        self._playout.append(self._earcon())
+        tone = self._earcon()
+        lease.ledger.padded(self._playout.format.secs(len(tone)))
+        self._playout.append(tone)
         self._owed_at = self._clock.now()
         self._watch_silence()
 

@@ -68,6 +68,7 @@ class Hearing:
         self._stt = speech_to_text(services.stt)
         self._backlog = Backlog(options.input_queue_cap)
         self._flushes = 0
+        self._conversation = anyio.CancelScope()  # of the recogniser that is open now
         self._before: deque[bytes] = deque()  # sound kept from before speech, for recognisers that get only speech
         self._before_bytes = 0
         self._before_cap = int((options.turn_pre_speech_ms / 1000 + options.vad_start_secs) * BYTES_PER_SEC)
@@ -158,6 +159,12 @@ class Hearing:
         self._backlog.flush()
         self._attentive = not self.batch
 
+    def restart(self) -> None:
+        """The recogniser does not answer: drop it with what it was given; a new one hears from now on."""
+        self._backlog.drop()
+        self._flushes = 0
+        self._conversation.cancel()
+
     def close(self) -> None:
         self._stack.close()
 
@@ -212,6 +219,7 @@ class Hearing:
     async def _converse(self, stream: SttStream) -> None:
         try:
             async with anyio.create_task_group() as tasks:
+                self._conversation = tasks.cancel_scope
                 tasks.start_soon(self._feed, stream)
                 await self._read(stream)
                 tasks.cancel_scope.cancel()

@@ -49,9 +49,11 @@ class Ledger:
         """`secs` more of sound exist."""
         self._written_secs += secs
 
-    @property
-    def written_secs(self) -> float:
-        return self._written_secs
+    def padded(self, secs: float) -> None:
+        """`secs` more of sound that says nothing, a tone for example."""
+        self._anchors.append((self._written_secs, self._anchors[-1][1]))
+        self._written_secs += secs
+        self._anchors.append((self._written_secs, self._anchors[-1][1]))
 
     def synthesized(self, text: str) -> float:
         """`text` ends where the sound written so far ends; returns that second."""
