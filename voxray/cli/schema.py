@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TextIO
+
 import click
 
 
@@ -17,7 +19,7 @@ def schema_text() -> str:
 
 @click.command("schema")
 @click.option("--output", type=click.File("w", encoding="utf-8", lazy=True), default="-", help="File to write to.")
-def command(output: click.utils.LazyFile) -> None:
+def command(output: TextIO) -> None:
     """Print the JSON Schema of the configuration, for editors.
 
     It knows the options of the plugins that are installed. Name it in a configuration as "$schema".

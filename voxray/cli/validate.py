@@ -49,7 +49,7 @@ def _as_json(path: str, problems: list[Problem], failed: bool) -> str:
     rows = [problem.as_json() for problem in problems]
     errors = sum(row["severity"] == "error" for row in rows)
     report = {"file": path, "good": not failed, "errors": errors, "warnings": len(rows) - errors, "problems": rows}
-    return json.dumps(report, indent=2, ensure_ascii=False)
+    return json.dumps(report, indent=2)
 
 
 def _print(text: str) -> None:

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 from voxray.config.nearest import did_you_mean
-from voxray.config.problems import Problem, format_path
+from voxray.config.problems import Problem, format_path, quote
 from voxray.config.resolve import FLAT_KEYS, Choice, provider_key
 from voxray.config.schema import broken_options, config_key, is_secret
 from voxray.config.secrets import expand, from_environment, reference, written
@@ -68,9 +68,9 @@ def check_tls(facts: Facts) -> Iterator[Finding]:
         if settings.tls_enable and not name:
             yield _error("tls_enable", "tls", f"TLS is on but {key} is not set", f"set {key}", key)
         elif name and not os.path.isfile(name):
-            yield _error(key, "file", f'there is no file "{name}"' if name.isprintable() else "there is no such file")
+            yield _error(key, "file", f"there is no file {quote(name)}")
         elif name and not os.access(name, os.R_OK):
-            yield _error(key, "file", f'the file "{name}" cannot be read')
+            yield _error(key, "file", f"the file {quote(name)} cannot be read")
         elif name and not settings.tls_enable:
             yield _warning(
                 key, "tls", "has no effect while tls_enable is false", "set tls_enable to true", "tls_enable"
@@ -80,7 +80,7 @@ def check_tls(facts: Facts) -> Iterator[Finding]:
 def check_exposure(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     if is_public(settings.host) and not settings.server_api_key:
-        message = f'"{settings.host}" is open to other machines, and no key protects the server'
+        message = f"{quote(settings.host)} is open to other machines, and no key protects the server"
         yield _warning(
             "host", "exposed", message, "set server_api_key; serve refuses without --insecure", "server_api_key"
         )
@@ -285,8 +285,8 @@ def check_plugins(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     for name in settings.plugin_options:
         if name not in settings.plugins:
-            message = f'has no effect: "{name}" is not in plugins'
-            yield _warning_at(("plugin_options", name), "no-effect", message, f'add "{name}" to plugins')
+            message = f"has no effect: {quote(name)} is not in plugins"
+            yield _warning_at(("plugin_options", name), "no-effect", message, f"add {quote(name)} to plugins")
     for broken in facts.registry.broken:
         message = f"{broken.distribution} could not be loaded: {broken.error}"
         yield _warning("", "broken-plugin", " ".join(message.split())[:300])

@@ -6,13 +6,14 @@ import os
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from voxray.config.problems import Path, Problem, format_path
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
-MAX_FINDINGS = 50  # a file that is no configuration at all should not print a thousand lines
+MAX_FINDINGS = 100  # a file that is no configuration at all should not print a thousand lines
 MAX_INTEGER = 2**53  # what every JSON reader keeps exactly
 
 
@@ -59,7 +60,7 @@ class Findings:
         return StopReadingError()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
     """A file that was read.
 
@@ -73,6 +74,10 @@ class Document:
     keys: Mapping[Path, tuple[int, int]]
     problems: tuple[Problem, ...]
     suspect: frozenset[Path]
+
+    @cached_property
+    def _by_text(self) -> Mapping[str, tuple[int, int]]:
+        return {format_path(path): place for path, place in self.values.items()}
 
     def place(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """Line and column of the value (or the key) at `path`, else of what is nearest above it."""
@@ -90,7 +95,7 @@ class Document:
         for path, name in origins.items():
             if text == path or text.startswith((f"{path}.", f"{path}[")):
                 return replace(problem, source=name)
-        places = {format_path(path): place for path, place in self.values.items()}
+        places = self._by_text
         while text not in places and text != "$" and text:
             text = text[: max(text.rfind("."), text.rfind("["))] if len(text) > 1 else ""
         line, column = places.get(text, (1, 1))

@@ -29,6 +29,7 @@ _SIZES = {
     "minItems": "a list of fewer than {} entries", "maxItems": "a list of more than {} entries",
     "minProperties": "an object of fewer than {} keys", "maxProperties": "an object of more than {} keys",
 }  # fmt: skip
+MAX_FAULTS = 100
 _PROVIDER_KINDS = ("stt", "llm", "tts")
 
 
@@ -49,13 +50,18 @@ class Explainer:
         self._schema = schema
         self._registry = registry
 
-    def faults(self, data: Any) -> list[Fault]:
-        """Everything in `data` (the document's, with overrides) that the schema does not allow."""
+    def faults(self, data: Any, schema: Mapping[str, Any] | None = None, prefix: Path = ()) -> list[Fault]:
+        """Everything in `data` that the schema does not allow; the first hundred, in a file that is all wrong.
+
+        By default `data` is the whole configuration; else what stands at `prefix`, held against `schema`.
+        """
         from jsonschema.validators import Draft202012Validator  # 80 ms that only validation has to pay
 
         found: dict[Path, Fault] = {}
-        for error in Draft202012Validator(dict(self._schema)).iter_errors(data):
-            for fault in self._fault(error):
+        for error in Draft202012Validator(dict(self._schema if schema is None else schema)).iter_errors(data):
+            for fault in self._fault(error, prefix):
+                if len(found) >= MAX_FAULTS:
+                    return [*found.values(), self._at((), "and more that are not shown", "more")]
                 above = any(fault.path[:end] in self._document.suspect for end in range(len(fault.path) + 1))
                 first = found.get(fault.path)
                 # A wrong type explains the enumeration that does not match either.
@@ -63,8 +69,8 @@ class Explainer:
                     found[fault.path] = fault
         return list(found.values())
 
-    def _fault(self, error: Any) -> Iterator[Fault]:
-        path: Path = tuple(error.absolute_path)
+    def _fault(self, error: Any, prefix: Path) -> Iterator[Fault]:
+        path: Path = (*prefix, *error.absolute_path)
         keyword, wanted, value, schema = error.validator, error.validator_value, error.instance, error.schema
         if keyword == "additionalProperties":
             for key in value:

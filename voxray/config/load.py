@@ -6,15 +6,16 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import islice
 from typing import Any
 
 from voxray.config.checks import Facts, Finding, check_everything, hook_findings
-from voxray.config.document import Document, parse_document, read_document
+from voxray.config.document import MAX_FINDINGS, Document, parse_document, read_document
 from voxray.config.env import apply_environment
 from voxray.config.explain import Explainer, Fault
 from voxray.config.problems import Path, Problem, format_path, has_errors, in_order
-from voxray.config.resolve import possible
-from voxray.config.schema import compose, core_schema
+from voxray.config.resolve import FLAT_KEYS, Choice, possible
+from voxray.config.schema import compose, core_schema, sound_options
 from voxray.config.secrets import expand, from_environment, reference
 from voxray.config.settings import Settings, make_settings
 from voxray.errors import ConfigError
@@ -69,10 +70,10 @@ def check(
 
 
 def check_bytes(
-    raw: bytes, source: str, registry: Registry, env: Mapping[str, str]
+    raw: bytes, source: str, registry: Registry, env: Mapping[str, str], *, today: date | None = None
 ) -> tuple[Settings | None, list[Problem]]:
     """The same for a file that is in memory; `source` is its name."""
-    return check_document(parse_document(raw, source), Composed.of(registry), env)
+    return check_document(parse_document(raw, source), Composed.of(registry), env, today=today)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,6 @@ def check_document(
 ) -> tuple[Settings | None, list[Problem]]:
     """The work of `check`, for a document that was read already."""
     problems = list(document.problems)
-    if document.data is None and has_errors(problems) and not document.suspect:
-        return None, problems
     if not isinstance(document.data, dict):
         if not has_errors(problems):
             problems.append(_not_an_object(document))
@@ -111,7 +110,8 @@ def check_document(
     for key, value in (overrides or {}).items():
         data[key] = value
         origins[format_path((key,))] = COMMAND_LINE
-    faults = Explainer(document, schema, registry).faults(data)
+    explainer = Explainer(document, schema, registry)
+    faults = explainer.faults(data)
     problems += [_with_origin(fault, origins) for fault in faults]
     blamed = {fault.path for fault in faults} | set(document.suspect)
     pruned = _pruned(data, blamed)
@@ -119,16 +119,19 @@ def check_document(
     expanded, missing = _expand_references(pruned, schema, env)
     problems += [document.locate(found, origins) for found in missing]
     settings = make_settings(expanded, document.source)
+    choices = possible(settings, registry, env)
+    flat = [fault for choice in choices for fault in _flat_faults(explainer, choice, settings)]
+    problems += [_with_origin(fault, origins) for fault in flat]
     facts = Facts(
         settings=settings,
-        choices=possible(settings, registry, env),
+        choices=choices,
         registry=registry,
         env=env,
         today=today or date.today(),  # noqa: DTZ011 - the reader's calendar
         api_keys=frozenset(composed.core["properties"]["api_keys"]["properties"]),
     )
-    names = _blamed_names(faults, blamed)
-    findings = list(check_everything(facts))
+    names = _blamed_names(faults + flat, blamed | {fault.path for fault in flat})
+    findings = list(islice(check_everything(facts), MAX_FINDINGS))
     if not has_errors(problems):
         findings += hook_findings(registry, settings)
     for finding in findings:
@@ -148,6 +151,17 @@ def _with_origin(fault: Fault, origins: Mapping[str, str]) -> Problem:
     """A fault of a value that the file does not hold says where the value comes from instead."""
     origin = origins.get(format_path(fault.path), "")
     return replace(fault.problem, line=None, column=None, source=origin) if origin else fault.problem
+
+
+def _flat_faults(explainer: Explainer, choice: Choice[Any], settings: Settings) -> list[Fault]:
+    """What a provider's schema has against the flat keys that fill its options in."""
+    options = sound_options(choice.spec)
+    return [
+        fault
+        for option, key in FLAT_KEYS.get(choice.spec.kind, {}).items()
+        if option in options and key in settings.given and getattr(settings, key) != ""
+        for fault in explainer.faults(getattr(settings, key), options[option], (key,))
+    ]
 
 
 def _pruned(value: Any, blamed: set[Path], path: Path = ()) -> Any:

@@ -18,6 +18,8 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
     if not close:
         return ""
     best = min(close, key=lambda candidate: _distance(word, candidate))
+    if min(len(best), len(word)) >= 4 and (best.startswith(word) or word.startswith(best)):
+        return folded[best]
     # Short words resemble each other by accident: "xyz" is not a misspelt "mcp".
     return folded[best] if _distance(word, best) <= max(1, len(best) // 3, len(word) // 3) else ""
 

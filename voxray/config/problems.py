@@ -38,7 +38,7 @@ class Problem:
         text = "; ".join(part for part in (what, self.remedy) if part)
         if self.severity == "warning":
             text = f"warning: {text}"
-        return f"{place}  {text}" if place else text
+        return printable(f"{place}  {text}" if place else text)
 
     def as_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -60,10 +60,15 @@ def format_path(path: Sequence[str | int]) -> str:
 def quote(value: object) -> str:
     """`value` as JSON in one printable line, cut after some 60 characters."""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+    text = printable(text[: _SHOWN * 2])
     if len(text) > _SHOWN:
         return text[: _SHOWN - 1] + "…" + ('"' if text.startswith('"') else "")
     return text
+
+
+def printable(text: str) -> str:
+    """`text` with everything escaped that a terminal would not show, or would obey."""
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 
 def has_errors(problems: Iterable[Problem]) -> bool:

@@ -88,7 +88,7 @@ def compose(registry: Registry, core: Mapping[str, Any] | None = None) -> dict[s
 def allowed_names(part: Mapping[str, Any], registry: Registry) -> list[str]:
     """What a key that takes the names of specs may say: core names, installed names and "" for "not set"."""
     kind = part["x-kind"]
-    kinds = [SttSpec, LlmSpec, TtsSpec] if kind == "any" else [KINDS[kind]]
+    kinds: list[type[Spec]] = [SttSpec, LlmSpec, TtsSpec] if kind == "any" else [KINDS[kind]]
     names = list(part.get("enum", [part.get("default", "")]))
     names += ["", "realtime"] if kind == "any" else []
     names += sorted({spec.name for kind_ in kinds for spec in registry.specs(kind_)})

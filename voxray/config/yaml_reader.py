@@ -10,8 +10,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from voxray.config.document import MAX_DEPTH, MAX_INTEGER, Findings, Lines
 from voxray.config.problems import Path, quote
 
@@ -39,6 +37,8 @@ class _Open:
 
 def read_yaml(text: str, found: Findings) -> Any:
     """The one document in `text`. Raises StopReadingError after noting why."""
+    import yaml
+
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     reader = _YamlReader(found)
     try:
@@ -68,18 +68,20 @@ class _YamlReader:
         self._documents = 0
 
     def take(self, event: Any) -> None:
+        """Take the next event of `yaml.parse`."""
+        kind = type(event).__name__
         place = (event.start_mark.line + 1, event.start_mark.column + 1)
-        if isinstance(event, yaml.DocumentStartEvent):
+        if kind == "DocumentStartEvent":
             self._documents += 1
             if self._documents > 1:
                 raise self._found.stop((), place, "more than one YAML document in the file", "syntax")
-        elif isinstance(event, yaml.ScalarEvent):
+        elif kind == "ScalarEvent":
             self._scalar(event, place)
-        elif isinstance(event, yaml.AliasEvent):
+        elif kind == "AliasEvent":
             self._alias(event, place)
-        elif isinstance(event, yaml.CollectionStartEvent):
+        elif kind in ("MappingStartEvent", "SequenceStartEvent"):
             self._begin(event, place)
-        elif isinstance(event, yaml.CollectionEndEvent):
+        elif kind in ("MappingEndEvent", "SequenceEndEvent"):
             done = self._stack.pop()
             if done.anchor:
                 self._anchors[done.anchor] = (done.container, self._nodes - done.nodes_before)
@@ -90,7 +92,7 @@ class _YamlReader:
             raise self._found.stop(path[:4], place, f"nested more than {MAX_DEPTH} levels deep", "nesting")
         if event.tag is not None and not event.implicit:
             self._tagged(path, place, event.tag)
-        container: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
+        container: dict[str, Any] | list[Any] = {} if type(event).__name__ == "MappingStartEvent" else []
         opened = _Open(container, path, event.anchor, self._nodes)
         self._put(container, place, 1)
         self._stack.append(opened)
