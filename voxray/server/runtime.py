@@ -54,11 +54,11 @@ class Runtime:
 class ListenerContext(Context):
     """A `voxray.protocols.context.ListenerContext`."""
 
-    def __init__(self, name: str, settings: Settings, serializers: Sequence[SerializerSpec], **rest: Any) -> None:
+    def __init__(self, name: str, server: Settings, serializers: Sequence[SerializerSpec], **rest: Any) -> None:
         super().__init__(name, **rest)
-        self.idle_secs = settings.ws_idle_timeout_secs
-        self.write_coalesce_ms = float(settings.ws_write_coalesce_ms)
-        self.write_coalesce_max_frames = settings.ws_write_coalesce_max_frames
+        self.idle_secs = server.ws_idle_timeout_secs
+        self.write_coalesce_ms = float(server.ws_write_coalesce_ms)
+        self.write_coalesce_max_frames = server.ws_write_coalesce_max_frames
         self._serializers = serializers
 
     def serializer(self, query: Mapping[str, str]) -> Serializer:
