@@ -80,9 +80,7 @@ class Explainer:
         if keyword == "required":
             for key in wanted:
                 if key not in value and f"'{key}'" in error.message:
-                    slip = nearest(key, [name for name in value if name not in schema.get("properties", {})])
-                    remedy = f"{quote(slip)} is perhaps meant for it" if slip else ""
-                    yield self._at((*path, key), f'"{key}" is missing', "required", remedy, place=path)
+                    yield self._missing_key(path, key, schema, value)
             return
         secret = bool(schema.get("x-secret")) if isinstance(schema, Mapping) else False
         if keyword == "type":
@@ -104,6 +102,13 @@ class Explainer:
             yield self._at(path, message, "form", f"write {hint}" if hint else "")
         else:
             yield self._at(path, f"does not satisfy {keyword or 'the schema'} of the schema", str(keyword or "schema"))
+
+    def _missing_key(self, path: Path, key: str, schema: Mapping[str, Any], value: Mapping[str, Any]) -> Fault:
+        slip = nearest(key, [name for name in value if name not in schema.get("properties", {})])
+        if slip:  # the schema may complain about the misspelt key as well: one path, one problem
+            message, remedy = f"unknown key {quote(slip)}", f'did you mean "{key}"?'
+            return self._at((*path, slip), message, "unknown-key", remedy, shown=path, meant=key)
+        return self._at((*path, key), f'"{key}" is missing', "required", place=path)
 
     def _wrong_type(self, path: Path, wanted: Any, value: Any) -> Fault:
         kinds = [wanted] if isinstance(wanted, str) else list(wanted)
