@@ -9,7 +9,7 @@ from typing import Any
 from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 
 from voxray.server.envelope import ASGIApp, ErrorCode, Receive, Refusal, Scope, Send, refuse
-from voxray.server.guard import Gate, Guarded, is_loopback
+from voxray.server.guard import BODY_SECS, Gate, Guarded, is_loopback
 from voxray.server.middleware import Observed, Recovery, RequestIds
 from voxray.server.openapi import make_document
 from voxray.server.routes.docs import docs_endpoints
@@ -36,14 +36,16 @@ SOCKET_DOC = Doc(
 )
 
 
-def create_app(runtime: Runtime, *, extra: Sequence[Endpoint] = ()) -> ASGIApp:
-    """All routes of `runtime`'s server, inside recovery, metrics and request ids. `extra` adds endpoints."""
+def create_app(runtime: Runtime, *, extra: Sequence[Endpoint] = (), body_secs: float = BODY_SECS) -> ASGIApp:
+    """All routes of `runtime`'s server, inside recovery, metrics and request ids. `extra` adds endpoints;
+    `body_secs` is the time for a request's body."""
     settings = runtime.settings
     gate = Gate(
         api_key=settings.server_api_key,
         origins=settings.cors_allowed_origins,
         loopback=is_loopback(settings.host),
         max_body_bytes=settings.max_request_body_bytes,
+        body_secs=body_secs,
         refusal=runtime.calls.refusal,
     )
     listening = [route for listener in runtime.listeners for route in listener.routes(runtime.calls.answer)]

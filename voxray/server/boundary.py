@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import logging
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
 
 
-class Boundary:
-    """`with Boundary("answering a call"): …` logs an error once, with its stack, keeps it in `error` and goes on.
+@dataclass(slots=True)
+class Fault:
+    """What happened inside a boundary."""
 
-    Cancellation passes. The three uses are the three places where a fault may not spread: a request, a call, a hook.
+    error: Exception | None = None
+
+
+@contextmanager
+def boundary(doing: str) -> Iterator[Fault]:
+    """Log an error once, with its stack, keep it in the fault's `error` and go on. Cancellation passes.
+
+    Used where a fault may not spread: around a request, a call, a plugin's hook.
     """
-
-    def __init__(self, doing: str) -> None:
-        self.error: Exception | None = None
-        self._doing = doing
-
-    def __enter__(self) -> Boundary:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        self.error = error
-        logger.error("%s failed", self._doing, exc_info=error)
-        return True
+    fault = Fault()
+    try:
+        yield fault
+    except Exception as error:
+        fault.error = error
+        logger.exception("%s failed", doing)

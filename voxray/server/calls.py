@@ -13,7 +13,7 @@ from voxray import log_context
 from voxray.events import Cause, Entry, ReplyFailed, ReplyInterrupted, ReplyStarted, TurnEnded, TurnTimed
 from voxray.protocols.call import CallInfo, Outcome
 from voxray.protocols.transport import Transport
-from voxray.server.boundary import Boundary
+from voxray.server.boundary import boundary
 from voxray.server.call_metrics import CallMetrics, model_label
 from voxray.server.metrics import Metrics
 from voxray.session.services import Services, SessionOptions
@@ -119,14 +119,14 @@ class Calls:
         self._began(session)
         outcome: Outcome | None = None
         try:
-            with Boundary("answering a call") as boundary:
+            with boundary("answering a call") as fault:
                 outcome = await session.run()
-            if boundary.error is not None:
+            if fault.error is not None:
                 await transport.close(Cause.ERROR, "")
         finally:
             duration = anyio.current_time() - started
             if outcome is None:
-                cause, detail = (Cause.ERROR, type(boundary.error).__name__) if boundary.error else (Cause.DRAINED, "")
+                cause, detail = (Cause.ERROR, type(fault.error).__name__) if fault.error else (Cause.DRAINED, "")
                 outcome = tally.outcome(cause, detail, duration)
             self._over(session, outcome)
 
@@ -156,6 +156,11 @@ class Calls:
         for session in list(self._live.values()):
             session.end(Cause.DRAINED, "the server was stopped at once")
 
+    async def emptied(self) -> None:
+        """Wait until there are no calls."""
+        while self._live:
+            await self._emptied.wait()
+
     # ── one call ──
 
     def _began(self, session: Session) -> None:
@@ -165,7 +170,7 @@ class Calls:
         info = session.info
         logger.info("call started", extra={"transport": info.transport, "remote": info.remote})
         for hook in self._hooks.started:
-            with Boundary("a plugin's voxray_session_started"):
+            with boundary("a plugin's voxray_session_started"):
                 hook(info)
 
     def _over(self, session: Session, outcome: Outcome) -> None:
@@ -178,7 +183,7 @@ class Calls:
         self._metrics.observe("session_duration_seconds", outcome.duration_secs, info.transport)
         logger.info("call ended", extra={"transport": info.transport, **_record(outcome)})
         for hook in self._hooks.ended:
-            with Boundary("a plugin's voxray_session_ended"):
+            with boundary("a plugin's voxray_session_ended"):
                 hook(info, outcome)
 
     def _call_metrics(self, services: Services) -> CallMetrics:
@@ -202,8 +207,7 @@ class Calls:
 
     async def _empty_within(self, secs: float) -> bool:
         with anyio.move_on_after(secs):
-            while self._live:
-                await self._emptied.wait()
+            await self.emptied()
         return not self._live
 
 

@@ -7,15 +7,16 @@ Only this module and `run` know which server carries the application.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
-import h11
 from hypercorn.asyncio.task_group import TaskGroup, _handle
 from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.events import Closed, RawData
 from hypercorn.protocol.events import EndData, Event, Request, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
@@ -25,8 +26,12 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import RemoteProtocolError
 
+if TYPE_CHECKING:
+    import h11
+
+READ_BYTES = 64 * 1024
 INBOX_MESSAGES = 16  # read ahead of the application; then the client has to wait
-LINGER_SECS = 2.0  # for the client's half of the closing handshake
+LINGER_SECS = 1.0  # for the client's half of a goodbye
 CLOSE_SECS = 5.0  # for what was written to leave; a peer that does not read keeps a socket no longer than this
 COMPRESSION = b"sec-websocket-extensions"  # a bomb for us, and 15 % of the time of a message
 
@@ -95,7 +100,6 @@ class CallSocket(WSStream):
 
     async def app_send(self, message: Any) -> None:
         if message is None and self.state is ASGIWebsocketState.CLOSED and not self.closed:
-            # Closing with unread bytes resets the connection, and the client would never read our last words.
             with anyio.move_on_after(LINGER_SECS):
                 await self._peer_left.wait()
         await super().app_send(message)
@@ -161,7 +165,7 @@ class CallProtocol(H11Protocol):
             self.stream_send,
             STREAM_ID,
         )
-        self.connection = H11WSConnection(cast(h11.Connection, self.connection))
+        self.connection = H11WSConnection(cast("h11.Connection", self.connection))
         await self.stream.handle(
             Request(
                 stream_id=STREAM_ID,
@@ -181,6 +185,10 @@ class CallProtocol(H11Protocol):
 
 class CallServer(TCPServer):
     """One connection."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._closing = False
 
     async def run(self) -> None:
         socket = self.writer.get_extra_info("socket")
@@ -203,10 +211,38 @@ class CallServer(TCPServer):
         finally:
             await self._close()
 
-    async def _close(self) -> None:
+    async def protocol_send(self, event: Any) -> None:
+        if isinstance(event, Closed):
+            self._say_goodbye()
+        else:
+            await super().protocol_send(event)
+
+    async def _read_data(self) -> None:
         try:
-            await asyncio.wait_for(super()._close(), CLOSE_SECS)
-        except TimeoutError:
+            while data := await self.reader.read(READ_BYTES):
+                if not self._closing:
+                    await self.protocol.handle(RawData(data))
+        except OSError:
+            pass  # reset by the peer
+        await self.protocol.handle(Closed())
+
+    def _say_goodbye(self) -> None:
+        """Nothing more comes from us. What still comes from the peer is read and dropped for a moment: closing with
+        unread bytes resets the connection, and the peer would never read our last words."""
+        if self._closing:
+            return
+        self._closing = True
+        if self.writer.can_write_eof():
+            with contextlib.suppress(OSError, RuntimeError):
+                self.writer.write_eof()
+            self.loop.call_later(LINGER_SECS, self.reader.feed_eof)
+        else:
+            self.writer.close()  # TLS has no half of a goodbye
+
+    async def _close(self) -> None:
+        with anyio.move_on_after(CLOSE_SECS) as scope:
+            await super()._close()
+        if scope.cancelled_caught:
             self.writer.transport.abort()
 
 

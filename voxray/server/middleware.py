@@ -8,7 +8,7 @@ import uuid
 import anyio
 
 from voxray import log_context
-from voxray.server.boundary import Boundary
+from voxray.server.boundary import boundary
 from voxray.server.envelope import ASGIApp, ErrorCode, Message, Receive, Refusal, Scope, Send, refuse
 from voxray.server.metrics import Metrics
 
@@ -111,12 +111,12 @@ class Recovery:
             await send(message)
 
         refusal: Refusal | None = None
-        with Boundary("answering a request") as boundary:
+        with boundary("answering a request") as fault:
             try:
                 await self._app(scope, receive, noted_send)
             except Refusal as raised:
                 refusal = raised
-        if boundary.error is not None:
+        if fault.error is not None:
             refusal = Refusal(ErrorCode.INTERNAL_ERROR, "Internal server error")
         if refusal is not None and not answered:
             await refuse(scope, receive, send, refusal)

@@ -97,9 +97,16 @@ def address(settings: Settings, listener: socket.socket) -> str:
     return f"{'https' if settings.tls_enable else 'http'}://{shown}:{port}"
 
 
-async def serve(app: ASGIApp, listener: socket.socket, stop: anyio.Event, *, tls: ssl.SSLContext | None = None) -> None:
+async def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    stop: anyio.Event,
+    *,
+    tls: ssl.SSLContext | None = None,
+    header_secs: float = HEADER_SECS,
+) -> None:
     """Answer connections of `listener` until `stop`; then close, within a few seconds."""
-    config = _config()
+    config = _config(header_secs)
     context = WorkerContext(None)
     wrapped = ASGIWrapper(app)  # type: ignore[arg-type]
     tasks: set[asyncio.Task[None]] = set()
@@ -179,10 +186,10 @@ async def _finish(tasks: set[asyncio.Task[None]]) -> None:
             await asyncio.wait(late, timeout=STOP_SECS)
 
 
-def _config() -> Config:
+def _config(header_secs: float) -> Config:
     config = Config()
     config.websocket_max_message_size = MAX_MESSAGE_BYTES
-    config.keep_alive_timeout = HEADER_SECS
+    config.keep_alive_timeout = header_secs
     config.include_server_header = False
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 import anyio
 
-from voxray.errors import ProviderError, SttStalledError, TransportFailedError
+from voxray.errors import ClientIdleError, ProviderError, SttStalledError, TransportFailedError
 from voxray.events import (
     CallEnded,
     CallStarted,
@@ -157,8 +157,10 @@ class Session:
         try:
             await self._hold()
         except* TransportFailedError as group:
-            self._connected = False
-            self._ended = self._ended or (Cause.TRANSPORT_FAILED, str(group.exceptions[0]))
+            idle = group.subgroup(ClientIdleError) is not None
+            self._connected = idle  # who only said nothing can still read our goodbye
+            cause = Cause.IDLE if idle else Cause.TRANSPORT_FAILED
+            self._ended = self._ended or (cause, str(group.exceptions[0]))
         except* SttStalledError as group:
             self._ended = self._ended or (Cause.PROVIDER_FAILED, str(group.exceptions[0]))
         finally:
