@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from voxray.audio.convert import PcmReader
-from voxray.audio.format import AudioFormat
+from voxray.audio.format import AudioFormat, Encoding
 from voxray.chat import Usage
 from voxray.errors import ProviderError, ProviderUnavailable
 from voxray.protocols.stt import Flushed, SpeechToText, SttStream, Transcript, UtteranceRecognizer
@@ -89,7 +89,8 @@ class _SentenceVoice:
         idle_secs: float,
         on_retry: Callable[[int], object],
     ) -> None:
-        self.audio: AudioFormat = synthesizer.audio
+        self.audio = AudioFormat(Encoding.PCM16, synthesizer.audio.rate_hz)  # what PcmReader makes of it
+        self._source = synthesizer.audio
         self._synthesizer = synthesizer
         self._name = name
         self._first_audio_secs = first_audio_secs
@@ -125,7 +126,7 @@ class _SentenceVoice:
     @streaming
     async def _sentence(self, sentence: str) -> AsyncGenerator[bytes, None]:
         """Whole samples of one sentence in `audio`'s rate; no sound at all is an error."""
-        reader = PcmReader(self.audio)
+        reader = PcmReader(self._source)
         sound = 0
         async with self._synthesizer.synthesize(sentence) as chunks:
             iterator = aiter(chunks)
