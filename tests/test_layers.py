@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tools.source import ROOT, Import, imports, is_test, module_name, plugin_folders, python_files, shown
+from voxray.cli.main import COMMANDS
 
 LAYER_0 = (
     "voxray.errors",
@@ -41,6 +42,11 @@ FOR_PLUGINS = (
 )
 IN_PLUGINS_TESTS = (*FOR_PLUGINS, "voxray.testing", "voxray.registry")
 HEAVY = ("asyncio", "anyio", "httpx")
+COMMAND_MODULES = (
+    "voxray.cli.main",
+    "voxray.cli.logging",
+    *(target.partition(":")[0] for target, _ in COMMANDS.values()),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,27 +108,19 @@ LAYERS = (
     Layer(
         ("voxray.demo",),
         ("voxray",),
-        ("anyio", "httpx", "websockets", "numpy", "starlette", "yaml"),
-        deferred=("rich", "uvloop"),
+        ("anyio", "click", "httpx", "numpy", "rich", "starlette", "websockets", "yaml"),
+        deferred=("uvloop",),
         never=("voxray.cli",),
     ),
     Layer(
-        ("voxray.cli",),
-        (*LAYER_0, *LAYER_1, "voxray.config"),
+        COMMAND_MODULES,
+        (*LAYER_0, *LAYER_1),
         ("click",),
-        deferred=(
-            "voxray",
-            "anyio",
-            "httpx",
-            "websockets",
-            "numpy",
-            "rich",
-            "yaml",
-            "jsonschema",
-            "uvloop",
-            "starlette",
-        ),
+        deferred=("voxray", "anyio", "httpx", "rich", "starlette", "uvloop", "yaml"),
     ),
+    # What commands import inside their functions.
+    Layer(("voxray.cli",), ("voxray",), ("anyio", "click", "httpx", "rich"), deferred=("numpy", "yaml")),
+    Layer(("voxray.__main__",), ("voxray.cli.main",)),
 )
 ROOT_MODULE = Layer(("voxray",), ())
 
