@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -28,7 +29,7 @@ OWN_TRANSPORTS = ("websocket", "smallwebrtc", "both")  # values of `transport`; 
 @click.option("--json-logs", is_flag=True, help="One JSON object per line.")
 @click.option("--check", is_flag=True, help="Check the configuration, and do not start.")
 @click.option("--fd", type=int, hidden=True)
-@click.option("--ready-fd", type=int, hidden=True)
+@click.option("--parent-fd", type=int, hidden=True)
 def command(
     config: str | None,
     port: int | None,
@@ -37,7 +38,7 @@ def command(
     json_logs: bool,
     check: bool,
     fd: int | None,
-    ready_fd: int | None,
+    parent_fd: int | None,
     **flat: str | None,
 ) -> None:
     """Answer calls as CONFIG says.
@@ -45,11 +46,6 @@ def command(
     CONFIG is VOXRAY_CONFIG or config.json unless given. Ends on SIGTERM or Ctrl-C when the calls have ended or
     drain_secs are over; a second signal ends it at once.
     """
-    from voxray.cli import logging as log
-    from voxray.config.load import load_settings
-    from voxray.registry import Registry
-
-    path = config or os.environ.get("VOXRAY_CONFIG") or "config.json"
     overrides: dict[str, Any] = {name: value for name, value in flat.items() if value is not None}
     if port:
         overrides["port"] = port
@@ -57,44 +53,55 @@ def command(
         overrides["json_logs"] = True
     if transport:
         overrides["transport" if transport in OWN_TRANSPORTS else "runner_transport"] = transport
+    path = config or os.environ.get("VOXRAY_CONFIG") or "config.json"
+    gc.disable()  # until calls are answered: what is made while starting stays, and looking through it takes 0.1 s
+    try:
+        registry, settings = _prepare(path, overrides, insecure=insecure)
+        if check:
+            click.echo(f"{path}: ready to serve")
+        elif fd is not None:
+            _serve(settings, registry, socket.socket(fileno=fd), parent_fd=parent_fd)
+        elif settings.workers > 1:
+            _serve_with_workers(settings, port)
+        else:
+            from voxray.server.run import listen
+
+            with listen(settings, port) as listener:
+                _serve(settings, registry, listener)
+    finally:
+        gc.enable()
+
+
+def _prepare(path: str, overrides: dict[str, Any], *, insecure: bool) -> tuple[Registry, Settings]:
+    from voxray.cli import logging as log
+    from voxray.config.load import load_settings
+    from voxray.registry import Registry
+    from voxray.server.run import check_exposure, tls_context
+
     registry = Registry.load()
     settings = load_settings(path, registry, overrides=overrides)
     log.configure(settings.log_level, as_json=settings.json_logs)
-    _check(settings, insecure)
-    if check:
-        click.echo(f"{path}: ready to serve")
-    elif fd is not None:
-        _serve(settings, registry, socket.socket(fileno=fd), ready_fd=ready_fd)
-    elif settings.workers > 1:
-        _serve_with_workers(settings, port)
-    else:
-        from voxray.server.run import listen
-
-        with listen(settings, port) as listener:
-            _serve(settings, registry, listener)
-
-
-def _check(settings: Settings, insecure: bool) -> None:
-    from voxray.server.run import check_exposure, tls_context
-
     check_exposure(settings, insecure=insecure)
     tls_context(settings)
+    return registry, settings
 
 
-def _serve(settings: Settings, registry: Registry, listener: socket.socket, ready_fd: int | None = None) -> None:
+def _serve(settings: Settings, registry: Registry, listener: socket.socket, parent_fd: int | None = None) -> None:
     import anyio
 
     from voxray.server.run import run
 
     def announce() -> None:
-        if ready_fd is None:
+        gc.freeze()  # what lives as long as the server need not be looked through while people talk
+        gc.enable()
+        if parent_fd is None:
             _announce(settings, listener)
         else:
-            os.close(ready_fd)
+            os.write(parent_fd, b"1")
 
     listener.setblocking(False)
     anyio.run(
-        partial(run, settings, registry, listener, announce=announce),
+        partial(run, settings, registry, listener, announce=announce, parent=parent_fd),
         backend_options={"use_uvloop": _has_uvloop()},
     )
 

@@ -134,18 +134,23 @@ async def run(
     listener: socket.socket,
     *,
     announce: Callable[[], None] = lambda: None,
+    parent: int | None = None,
     extra: Callable[[Runtime], Sequence[Endpoint]] = lambda runtime: (),
 ) -> None:
     """Serve until SIGTERM or SIGINT. The first lets calls end (`drain_secs`), the second ends them at once.
 
-    `announce` is called when connections are answered; `extra` adds endpoints. Raises VoxrayError.
+    `announce` is called when connections are answered; `extra` adds endpoints; `parent` is a descriptor that becomes
+    readable when the process that started this one is gone. Raises VoxrayError.
     """
     tls = tls_context(settings)
     stop = anyio.Event()
     async with open_runtime(settings, registry) as runtime:
         app = create_app(runtime, extra=extra(runtime))
         async with anyio.create_task_group() as tasks:
-            await tasks.start(_obey_signals, partial(_drain, runtime, stop), runtime.calls.end_all)
+            drain = partial(_drain, runtime, stop)
+            await tasks.start(_obey_signals, drain, runtime.calls.end_all)
+            if parent is not None:
+                tasks.start_soon(_outlive_nobody, parent, drain)
             listener.listen(BACKLOG)  # from here on connections wait for us instead of being refused
             announce()
             await serve(app, listener, stop, tls=tls)
@@ -156,6 +161,11 @@ async def _drain(runtime: Runtime, stop: anyio.Event) -> None:
     logger.info("stopping", extra={"calls": len(runtime.calls), "drain_secs": runtime.settings.drain_secs})
     await runtime.calls.drain(runtime.settings.drain_secs)
     stop.set()
+
+
+async def _outlive_nobody(parent: int, drain: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    await anyio.wait_readable(parent)
+    await drain()
 
 
 async def _obey_signals(

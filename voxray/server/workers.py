@@ -37,8 +37,8 @@ class _State:
 
 
 class Workers:
-    """`command` starts one process; the listening socket's and a pipe's descriptor are appended to it. The process
-    closes the pipe when it answers calls."""
+    """`command` starts one process; two descriptors are appended to it, of the listening socket and of a socket to us.
+    On the latter it sends a byte when it answers calls, and stops when we are gone."""
 
     def __init__(self, command: Sequence[str], count: int, listener: socket.socket) -> None:
         self._command = command
@@ -54,8 +54,9 @@ class Workers:
             async with anyio.create_task_group() as tasks:
                 await tasks.start(self._pass_signals)
                 async with anyio.create_task_group() as slots:
-                    for _ in range(self._count):
-                        await slots.start(self._keep_one, folder)
+                    async with anyio.create_task_group() as starting:
+                        for _ in range(self._count):
+                            starting.start_soon(slots.start, self._keep_one, folder)
                     announce()
                 tasks.cancel_scope.cancel()
         finally:
@@ -67,12 +68,18 @@ class Workers:
         told = False
         while not self._state.stopping and self._state.young_ends < MAX_YOUNG_ENDS:
             born = anyio.current_time()
-            async with await self._start(folder) as process:
-                self._processes[process.pid] = process
-                if not told:
-                    told = True
-                    task_status.started()
-                code = await process.wait()
+            ours, theirs = socket.socketpair()
+            with ours:
+                with theirs:
+                    process = await self._start(folder, theirs)
+                async with process:
+                    self._processes[process.pid] = process
+                    with anyio.move_on_after(START_SECS):
+                        await anyio.wait_readable(ours)  # it answers calls, or is gone
+                    if not told:
+                        told = True
+                        task_status.started()
+                    code = await process.wait()
             del self._processes[process.pid]
             mark_process_dead(process.pid, folder)  # type: ignore[no-untyped-call]
             if self._state.stopping:
@@ -81,27 +88,17 @@ class Workers:
             self._state.young_ends = self._state.young_ends + 1 if young else 0
             logger.error("a worker process ended", extra={"pid": process.pid, "code": code})
             await anyio.sleep(RESTART_SECS)
-        if not told:
-            task_status.started()
 
-    async def _start(self, folder: str) -> Process:
-        ready, told = os.pipe()
-        descriptor = self._listener.fileno()
-        try:
-            process = await anyio.open_process(
-                [*self._command, "--fd", str(descriptor), "--ready-fd", str(told)],
-                stdin=None,
-                stdout=None,
-                stderr=None,
-                env={**os.environ, MULTIPROCESS_DIR: folder},
-                pass_fds=(descriptor, told),
-            )
-        finally:
-            os.close(told)
-        with anyio.move_on_after(START_SECS):
-            await anyio.wait_readable(ready)  # readable when the other end is closed: it serves, or is gone
-        os.close(ready)
-        return process
+    async def _start(self, folder: str, parent: socket.socket) -> Process:
+        descriptors = (self._listener.fileno(), parent.fileno())
+        return await anyio.open_process(
+            [*self._command, "--fd", str(descriptors[0]), "--parent-fd", str(descriptors[1])],
+            stdin=None,
+            stdout=None,
+            stderr=None,
+            env={**os.environ, MULTIPROCESS_DIR: folder},
+            pass_fds=descriptors,
+        )
 
     async def _pass_signals(self, *, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
