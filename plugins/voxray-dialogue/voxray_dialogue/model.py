@@ -18,7 +18,7 @@ from voxray_dialogue.matching import Matcher
 if TYPE_CHECKING:
     from voxray.protocols.context import ProviderContext
 
-_FEW_WORDS = re.compile(r"(?:\S+\s*){1,4}")
+_FEW_WORDS = re.compile(r"\s*(?:\S+\s*){1,4}")
 
 
 class DialogueModel:
