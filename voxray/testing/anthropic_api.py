@@ -27,6 +27,7 @@ ERROR_TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+MALFORMED = b"event: content_block_delta\ndata: {this is not json\n\n"
 STRICT_VERSION = "2026-10-21"  # refuses sampling parameters
 
 
@@ -116,7 +117,7 @@ class AnthropicApi:
             "error": {"type": (fault and fault.code) or "overloaded_error", "message": "simulated"},
         }
         exchange.head(200, "text/event-stream", {"request-id": "req_simulated"})
-        pieces = Pieces(exchange, fault, error=_event(error))
+        pieces = Pieces(exchange, fault, error=_event(error), malformed=MALFORMED)
         start, *events = [_event(event) for event in reply.events or _events(reply, body)]
         first_token_ms = self.first_token_ms if reply.first_token_ms is None else reply.first_token_ms
         token_ms = self.token_ms if reply.token_ms is None else reply.token_ms

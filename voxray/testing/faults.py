@@ -67,12 +67,23 @@ class FaultScript:
 
 
 class Pieces:
-    """The body of an answer, sent piece by piece until its fault strikes. `error` is what "error" sends."""
+    """The body of an answer, sent piece by piece until its fault strikes.
 
-    def __init__(self, exchange: Exchange, fault: Fault | None = None, *, error: bytes = b"") -> None:
+    `error` and `malformed` are what the faults of these kinds send.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        fault: Fault | None = None,
+        *,
+        error: bytes = b"",
+        malformed: bytes = b"data: {this is not json\n\n",
+    ) -> None:
         self._exchange = exchange
         self._fault = fault if fault is not None and fault.kind in _IN_BODY else None
         self._error = error
+        self._malformed = malformed
         self._sent = 0
 
     async def send(self, data: bytes, delay_secs: float = 0.0) -> None:
@@ -98,7 +109,7 @@ class Pieces:
             case "half":
                 await self._exchange.fin_midchunk(data[: max(1, len(data) // 2)])
             case "malformed":
-                self._exchange.write(b"data: {this is not json\n\n")
+                self._exchange.write(self._malformed)
             case _:
                 self._exchange.write(self._error)
 

@@ -36,13 +36,13 @@ async def stream(
 ) -> AsyncIterator[httpx.Response]:
     """Send one request and yield its response once the status is known to be good; leaving closes it at once.
 
-    The head and the first byte of the body must come within `first_byte_secs` of sending, later pieces within
+    The head and the first byte of the body must come within `first_byte_secs` (connecting included), later pieces within
     `idle_secs` of the piece before. `hidden` are secrets that errors must not quote.
 
     Raises:
         ProviderError: on entering and while the body is read. Refused by status, timed out, reset, cut short.
     """
-    deadline = anyio.current_time() + CONNECT_SECS + first_byte_secs
+    deadline = anyio.current_time() + first_byte_secs
     timeout = httpx.Timeout(None, connect=CONNECT_SECS, write=WRITE_SECS, pool=CONNECT_SECS)
     request = client.build_request(
         method,
@@ -55,7 +55,7 @@ async def stream(
         timeout=timeout,
     )
     try:
-        with anyio.fail_after(CONNECT_SECS + first_byte_secs):
+        with anyio.fail_after(first_byte_secs):
             response = await client.send(request, stream=True)
     except TimeoutError as error:
         raise ProviderUnavailable(provider, f"no answer within {first_byte_secs:g} s") from error

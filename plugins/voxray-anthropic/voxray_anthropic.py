@@ -1,1 +1,0 @@
-"""Anthropic for Voxray: Claude language models."""
