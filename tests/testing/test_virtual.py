@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -169,7 +170,7 @@ def test_tasks_are_cancelled_in_the_same_order_in_every_run() -> None:
 
 class TestTheFixture:
     @pytest.fixture
-    def anyio_backend(self) -> tuple[str, dict[str, object]]:
+    def anyio_backend(self) -> tuple[str, dict[str, Any]]:
         return VIRTUAL_BACKEND
 
     @pytest.mark.anyio

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voxray.testing.call_account import Reply
     from voxray.testing.conversation import CallResult, Progress, TurnResult
 
-STAGES = {"waited": "turn end", "stt": "stt", "llm_first_token": "llm", "tts_first_audio": "tts", "total": "server"}
+STAGES = {"waited": "wait", "stt": "stt", "llm_first_token": "llm", "tts_first_audio": "tts", "total": "server"}
 
 
 @contextmanager
@@ -82,10 +82,12 @@ def _answer_ms(turn: TurnResult) -> float | None:
 
 
 def _print_call(console: Console, result: CallResult) -> None:
+    from rich import box
     from rich.table import Table
 
     if result.turns:
-        table = Table(title="milliseconds; latency is measured here, the stages by the server", title_justify="left")
+        caption = "milliseconds; latency is measured here, the others by the server"
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
         table.add_column("turn")
         table.add_column("said", overflow="fold")
         table.add_column("answer", overflow="fold")
@@ -118,7 +120,7 @@ def _row(turn: TurnResult) -> list[str]:
     stages = reply.stages if reply else {}
     cells = [_ms(_latency_ms(reply))]
     cells += [_ms(stages[f"{name}_secs"] * 1000 if f"{name}_secs" in stages else None) for name in STAGES]
-    said = turn.said if turn.action in ("say", "text") else f"({turn.action} {turn.said})".replace(" )", ")")
+    said = turn.said if turn.action in ("say", "text") else f"({turn.action} {turn.said})" if turn.number else ""
     return [str(turn.number or ""), escape(said), escape(answer), *cells]
 
 
@@ -140,7 +142,7 @@ def _print_summary(console: Console, results: Sequence[CallResult]) -> None:
 
     held = sum(result.ok for result in results)
     latencies = _summary(results)["latency_ms"]
-    table = Table(show_header=False)
+    table = Table(show_header=False, box=None)
     table.add_row("calls", str(len(results)))
     table.add_row("connected", str(sum(result.connected for result in results)))
     table.add_row("held", str(held))

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +25,8 @@ import anyio
 
 from voxray.audio.format import PCM_16K, AudioFormat
 from voxray.chat import Prompt, TextDelta, ToolCall, Usage
+from voxray.events import ServerMessage
+from voxray.protocols.call import CallInfo
 from voxray.protocols.tts import Spoken
 from voxray.streaming import streaming
 from voxray.testing.fake_ears import STALL, ScriptedRecognizer, ScriptedStt, ScriptedVad, Utterance, pause
@@ -26,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STALL",
+    "FakeSession",
     "FakeTransport",
     "Fault",
     "ScriptedLlm",
@@ -35,6 +47,7 @@ __all__ = [
     "ScriptedTts",
     "ScriptedVad",
     "Sound",
+    "SpeechFault",
     "Utterance",
     "quiet",
     "services",
@@ -108,13 +121,16 @@ class ScriptedLlm:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SpeechFault:
     """What goes wrong with one sentence: `after_secs` of sound, raise `error`, or say nothing more if that is None and
     `stall` is not set; `stall`: never come back."""
 
     error: Exception | None = None
     after_secs: float = 0.0
     stall: bool = False
+
+
+Fault = SpeechFault
 
 
 class _Speaker:
@@ -126,7 +142,7 @@ class _Speaker:
         first_audio_secs: float = 0.1,
         pace: float = 0.0,
         piece_bytes: int = 0,
-        faults: Mapping[int, Fault] | None = None,
+        faults: Mapping[int, SpeechFault] | None = None,
     ) -> None:
         self.audio = audio
         self.sentences: list[str] = []
@@ -217,6 +233,41 @@ class ScriptedSynthesizer(_Speaker):
                     yield piece
         finally:
             self.active -= 1
+
+
+# ── The call itself ──
+
+
+class FakeSession:
+    """A `SessionHandle` that notes what is asked of it: for tests of tools and pipeline plugins."""
+
+    def __init__(self, info: CallInfo | None = None) -> None:
+        self.info = info or CallInfo(session_id="test", transport="websocket", started_at=0.0)
+        self.said: list[str] = []
+        self.interruptions = 0
+        self.hung_up: tuple[str, str] | None = None
+        self.sent: list[ServerMessage] = []
+        self.work: list[Callable[[], Awaitable[None]]] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def interrupt(self) -> None:
+        self.interruptions += 1
+
+    def hang_up(self, cause: str = "agent_ended", detail: str = "") -> None:
+        self.hung_up = self.hung_up or (cause, detail)
+
+    def send(self, message: ServerMessage) -> None:
+        self.sent.append(message)
+
+    def start_soon(self, work: Callable[[], Awaitable[None]]) -> None:
+        self.work.append(work)
+
+    async def finish_work(self) -> None:
+        """Run what `start_soon` was given, one after the other."""
+        while self.work:
+            await self.work.pop(0)()
 
 
 # ── All together ──

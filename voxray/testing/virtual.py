@@ -194,7 +194,7 @@ def _ordered_scopes() -> Iterator[None]:
         CancelScope.__hash__ = kept  # type: ignore[method-assign]
 
 
-VIRTUAL_BACKEND = ("asyncio", {"loop_factory": VirtualTimeLoop})
+VIRTUAL_BACKEND: tuple[str, dict[str, Any]] = ("asyncio", {"loop_factory": VirtualTimeLoop})
 """What an `anyio_backend` fixture returns to run a test in virtual time."""
 
 
