@@ -92,15 +92,15 @@ class PacedWriter:
                 with anyio.move_on_after(early_secs):
                     await self._woken()
                 continue
+            clears = self._clears
             item = source.take(size)
             if item is None:
                 self._starving.set()
                 await self._woken()
                 continue
-            await self._send_taken(source, item, size)
+            await self._send_taken(source, item, size, clears)
 
-    async def _send_taken(self, source: AudioSource, item: bytes | Mark, size: int) -> None:
-        clears = self._clears
+    async def _send_taken(self, source: AudioSource, item: bytes | Mark, size: int, clears: int) -> None:
         mark: Mark | None = None
         if isinstance(item, bytes) and len(item) < size and self._coalesce_secs:
             await anyio.sleep(self._coalesce_secs)
