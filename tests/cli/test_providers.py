@@ -95,6 +95,10 @@ def test_keys_are_looked_for_in_the_environment(name: str, found: bool, monkeypa
     [
         (ACME, {"stt_provider": "acme", "providers": {"acme": {"stt": {"model": "m1"}}}}),
         (LlmSpec(name="acme", title="", factory=""), {"llm_provider": "acme"}),
+        (
+            LlmSpec(name="acme", title="", factory="", options={"flow": {"type": "string"}}),
+            {"llm_provider": "acme", "providers": {"acme": {"llm": {"flow": "…"}}}},
+        ),
         (CarrierSpec(name="acme", title="", factory=""), {"runner_transport": "acme"}),
         (ToolSourceSpec(name="acme", title="", factory=""), {"tools": ["acme"]}),
         (

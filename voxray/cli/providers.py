@@ -132,8 +132,11 @@ def described(registered: Registered) -> dict[str, Any]:
 
 
 def example(spec: Spec) -> dict[str, Any]:
-    """The part of a configuration that chooses this spec and sets its options to their defaults."""
-    defaults = {name: schema["default"] for name, schema in spec.options.items() if "default" in schema}
+    """The part of a configuration that chooses this spec and sets its options to their defaults.
+
+    An option that must be given is set to its schema's first example, or to "…".
+    """
+    defaults = {name: schema.get("default", schema.get("examples", ["…"])[0]) for name, schema in spec.options.items()}
     defaults = {name: value for name, value in defaults.items() if value not in ("", None)}
     if spec.kind == "pipeline":
         chosen: dict[str, Any] = {"plugins": [spec.name]}
