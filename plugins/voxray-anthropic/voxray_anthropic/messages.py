@@ -51,11 +51,11 @@ class Messages:
         self._idle_secs = idle_secs
         if temperature is not None:
             logger.warning("temperature is not sent: this API refuses it", extra={"provider": context.name})
+        options: dict[str, Any] = {"timeout": anthropic.Timeout(None, connect=CONNECT_SECS, pool=CONNECT_SECS)}
+        if int(anthropic.__version__.partition(".")[0]) >= 2:
+            options["open_telemetry"] = False  # it would trace requests, and import for that in the first call
         self._client = anthropic.AsyncAnthropic(
-            api_key=self._key,
-            base_url=context.base_url or None,
-            max_retries=0,
-            timeout=anthropic.Timeout(None, connect=CONNECT_SECS, pool=CONNECT_SECS),
+            api_key=self._key, base_url=context.base_url or None, max_retries=0, **options
         )
         # Touched here because the SDK imports a resource on first use, which must not be in a call.
         self._messages = self._client.messages
