@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -111,9 +111,9 @@ def cli() -> None:
     """Voxray: one JSON file in, a voice agent out."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the program; never returns."""
-    cli.main(args=None if arguments is None else list(arguments), prog_name="voxray")
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the program; ends in SystemExit with its status."""
+    sys.exit(cli.main(args=None if arguments is None else list(arguments), prog_name="voxray"))
 
 
 if __name__ == "__main__":
