@@ -144,3 +144,9 @@ def test_results_become_junit() -> None:
     failure = cases["turn 1: say hi\ufffd <there>"].find("failure")
     assert failure is not None
     assert (failure.get("message"), failure.text) == ("expect: no", "expect: no\nand more")
+
+
+def test_the_script_of_the_documentation_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "test-an-agent.md").read_text(encoding="utf-8")
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    assert [turn.action for turn in parse_script(example).turns] == ["say", "say", "text", "silence", "dtmf", "say"]

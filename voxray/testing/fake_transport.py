@@ -130,7 +130,7 @@ class FakeTransport:
         return self._step(wait)
 
     def listen(self, *, timeout_secs: float = 60.0) -> Self:
-        """Be quiet until the next reply ended: heard, cut off or failed."""
+        """Be quiet until the next reply ended: heard, cut off or failed. After a barge-in that is the reply cut off."""
         return self.until(
             lambda: self._saw(ReplyFinished, ReplyInterrupted, ReplyFailed) and self.now() >= self._ear_until,
             timeout_secs=timeout_secs,
