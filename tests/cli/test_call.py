@@ -45,7 +45,7 @@ def test_a_call_is_made_recorded_and_reported(wav: Path, tmp_path: Path) -> None
     assert (report["ok"], report["count"], report["held"]) == (True, 1, 1)
     greeting, turn = report["calls"][0]["turns"]
     assert (greeting["reply"], turn["reply"]) == ("Hi.", "Answer 1.")
-    assert 50 < turn["latency_ms"] < 1000
+    assert turn["latency_ms"] > 50
     pcm, rate_hz = read_wav(tmp_path / "out.wav")
     assert rate_hz == 24_000
     assert len(pcm) > 24_000 * 2 * 0.2

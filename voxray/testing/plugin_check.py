@@ -29,6 +29,7 @@ METHODS = {
     ("tools", None): ("open",),
     ("serializer", None): ("decode", "encode"),
     ("pipeline", None): ("open",),
+    ("transport", None): ("routes",),
     ("session_store", None): ("get", "put", "delete", "ping"),
     ("transcript_store", None): ("append",),
     ("recording_sink", None): ("upload",),
