@@ -18,6 +18,7 @@ from voxray.cli.main import COMMANDS
 LAYER_0 = (
     "voxray.errors",
     "voxray.events",
+    "voxray.inbound",
     "voxray.chat",
     "voxray.streaming",
     "voxray.audio.format",

@@ -13,125 +13,27 @@ clock unless the name says otherwise. Times of events are in `Entry.at`, never i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from voxray.chat import Message, ToolSchema, Usage
-
-# ── Inbound ──
-
-
-@dataclass(frozen=True, slots=True)
-class TextReceived:
-    """A typed turn of the user. `run` False: only remember it. `speak` False: answer in text, not in sound."""
-
-    text: str
-    run: bool = True
-    speak: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class SpeakRequested:
-    """Say this, now, in these words."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ContextReplaced:
-    """The whole conversation, from the client. `run`: answer it at once."""
-
-    messages: Sequence[Message]
-    run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ContextAppended:
-    messages: Sequence[Message]
-    run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ToolsReplaced:
-    """Tools the *client* runs: the model's calls are sent to it and answered with `ToolAnswered`."""
-
-    tools: Sequence[ToolSchema]
-    tool_choice: str = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class ToolAnswered:
-    """The client's result for one of its tools, as text."""
-
-    call_id: str
-    text: str
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyRequested:
-    """Run the model on the conversation as it stands."""
-
-
-@dataclass(frozen=True, slots=True)
-class InterruptRequested:
-    """The client wants silence now."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndRequested:
-    """The client asks us to end the call; `reason` goes into the record."""
-
-    reason: str = "client asked"
-
-
-@dataclass(frozen=True, slots=True)
-class DtmfReceived:
-    """One key: 0-9, * or #. Inbound, and logged as it is."""
-
-    digit: str
-
-
-@dataclass(frozen=True, slots=True)
-class MarkReached:
-    """The client has played everything up to the mark of this name."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class VadUpdated:
-    """New detector times from the client, None for unchanged."""
-
-    stop_secs: float | None = None
-    start_secs: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ClientMessage:
-    """Anything for the application. Inbound, and logged as it is."""
-
-    kind: str
-    data: Any = None
-    id: str = ""
-
-
-Inbound = (
-    TextReceived
-    | SpeakRequested
-    | ContextReplaced
-    | ContextAppended
-    | ToolsReplaced
-    | ToolAnswered
-    | ReplyRequested
-    | InterruptRequested
-    | EndRequested
-    | DtmfReceived
-    | MarkReached
-    | VadUpdated
-    | ClientMessage
+from voxray.chat import Usage
+from voxray.inbound import (
+    ClientMessage as ClientMessage,
+    ContextAppended as ContextAppended,
+    ContextReplaced as ContextReplaced,
+    DtmfReceived as DtmfReceived,
+    EndRequested as EndRequested,
+    Inbound as Inbound,
+    InterruptRequested as InterruptRequested,
+    MarkReached as MarkReached,
+    ReplyRequested as ReplyRequested,
+    SpeakRequested as SpeakRequested,
+    TextReceived as TextReceived,
+    ToolAnswered as ToolAnswered,
+    ToolsReplaced as ToolsReplaced,
+    VadUpdated as VadUpdated,
 )
 
 # ── Session events ──
