@@ -43,7 +43,10 @@ class ServerSocket:
 
     async def receive(self) -> str | bytes:
         """The next message. Raises anyio.EndOfStream when the client has closed."""
-        return await self._messages.receive()
+        try:
+            return await self._messages.receive()
+        except anyio.ClosedResourceError as error:  # the connection was lost before this was asked
+            raise anyio.EndOfStream from error
 
     def send(self, message: str | bytes | Mapping[str, Any]) -> None:
         """Send text, bytes, or an object as JSON text; nothing happens once the socket is closed."""

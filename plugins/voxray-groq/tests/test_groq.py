@@ -9,6 +9,7 @@ from voxray.audio.tone import tone
 from voxray.chat import Prompt, TextDelta, User
 from voxray.registry import make
 from voxray.testing.openai_api import OpenAiApi
+from voxray.testing.plugin_check import check_plugin
 from voxray.wire.context import Context
 
 pytestmark = pytest.mark.anyio
@@ -36,3 +37,7 @@ def test_the_specs_name_groqs_address_and_key() -> None:
     for spec in (STT, LLM, TTS):
         assert spec.base_url == "https://api.groq.com/openai/v1"
         assert [secret.env for secret in spec.secrets] == ["GROQ_API_KEY"]
+
+
+def test_the_plugin_keeps_its_promises() -> None:
+    check_plugin("voxray_groq")

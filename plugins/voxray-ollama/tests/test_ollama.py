@@ -8,6 +8,7 @@ import voxray_ollama
 from voxray.chat import Prompt, TextDelta, User
 from voxray.registry import make
 from voxray.testing.openai_api import OpenAiApi
+from voxray.testing.plugin_check import check_plugin
 from voxray.testing.replies import Reply
 from voxray.wire.context import Context
 
@@ -31,3 +32,7 @@ async def test_ollama_answers_without_a_key() -> None:
 def test_a_cold_model_has_time_to_load() -> None:
     assert LLM.options["first_token_secs"]["default"] == 60
     assert not LLM.secrets[0].required
+
+
+def test_the_plugin_keeps_its_promises() -> None:
+    check_plugin("voxray_ollama")
