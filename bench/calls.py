@@ -76,7 +76,9 @@ class Figures:
     refused: int = 0
     late_caller_secs: float = 0.0
     cpu_per_call: float = 0.0
-    load_core: float = 0.0  # how busy callers and vendors keep theirs: above 0.9 the figures are theirs, not the server's
+    load_core: float = (
+        0.0  # how busy callers and vendors keep theirs: above 0.9 the figures are theirs, not the server's
+    )
     rss_per_call_mib: float = 0.0
 
     def row(self) -> dict[str, Any]:
@@ -159,7 +161,14 @@ async def hold_calls(
 
 
 async def level(
-    process: Process, vendor: Process, calls: int, spoken: tuple[Clip, Clip], secs: float, known: float, server: str, barge: bool
+    process: Process,
+    vendor: Process,
+    calls: int,
+    spoken: tuple[Clip, Clip],
+    secs: float,
+    known: float,
+    server: str,
+    barge: bool,
 ) -> Figures:
     figures = Figures(calls, server)
     url = process.address.replace("http", "ws") + "/ws"
