@@ -84,7 +84,9 @@ class Decoder:
         self._handle: int | None = None
         self._library = library = _library()
         settings: Mapping[str, str] = {"hmm": models.hmm, "dict": models.dictionary} | (
-            {} if models.grammar else {"lm": models.lm}
+            # The second pass over a grammar's lattice takes a minute when the utterance began with a long silence, and
+            # it loses last words that the first pass has understood.
+            {"bestpath": "no"} if models.grammar else {"lm": models.lm}
         )
         with _MAKING:
             config = library.ps_config_init(None)
