@@ -151,12 +151,22 @@ async def test_a_client_that_takes_nothing_fails_the_transport() -> None:
         await writer.play(Source(bytes(960)))
 
 
-async def test_the_queue_of_events_is_bounded() -> None:
-    writer = PacedWriter(Wire().write, JsonFrames())
-    for _ in range(OUTBOX_MESSAGES):
-        writer.send(UserIdle())
-    with pytest.raises(TransportFailedError, match="does not read"):
-        writer.send(UserIdle())
+@pytest.mark.parametrize("stuck", [False, True])
+async def test_the_queue_of_events_is_bounded(stuck: bool) -> None:
+    writer = PacedWriter(Wire(stuck=stuck).write, JsonFrames())
+    began = anyio.current_time()
+
+    async def flood() -> None:
+        await anyio.sleep(0.001)
+        for _ in range(OUTBOX_MESSAGES * 2):
+            writer.send(UserIdle())
+
+    with pytest.RaisesGroup(pytest.RaisesExc(TransportFailedError, match="does not read")):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(flood)
+            writer.send(UserIdle())
+            await writer.play(Source())
+    assert anyio.current_time() - began < 0.01
 
 
 async def test_coalescing_waits_for_more_sound() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +15,16 @@ import websockets
 from tests.server.serving import closing, serving, until
 from voxray.audio.format import PCM_24K
 from voxray.protocols.call import CallInfo, Outcome
-from voxray.server.calls import Hooks
+from voxray.server.calls import LAG_PROBES, OVERLOAD_LAG_SECS, Hooks
 from voxray.session.services import SessionOptions
 from voxray.testing.fakes import ScriptedLlm, ScriptedTts, services
 
 pytestmark = pytest.mark.anyio
 
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 HELLO = json.dumps({"type": "TranscriptionFrame", "data": {"text": "hello"}})
 END = json.dumps({"type": "EndFrame", "data": {}})
 
@@ -39,6 +44,11 @@ def long_winded() -> Any:
     )
 
 
+def masked_hello() -> bytes:
+    """A client's text frame, masked with zeros."""
+    return b"\x81" + bytes([0x80 | len(HELLO)]) + bytes(4) + HELLO.encode()
+
+
 async def wait_until(true: Callable[[], bool]) -> None:
     with anyio.fail_after(5):
         while not true():
@@ -47,11 +57,11 @@ async def wait_until(true: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("path", ["/ws", "/api/v1/ws"])
 async def test_a_typed_turn_is_answered_in_words_and_sound(path: str) -> None:
-    async with serving(parts=quick()) as server, server.ws(path) as socket:
-        await socket.send(HELLO)
-        seen = await until(socket, "BotStoppedSpeakingFrame")
-        await socket.send(END)
-        code, reason = await closing(socket)
+    async with serving(parts=quick()) as server, server.ws(path) as client:
+        await client.send(HELLO)
+        seen = await until(client, "BotStoppedSpeakingFrame")
+        await client.send(END)
+        code, reason = await closing(client)
     kinds = [message["type"] for message in seen if isinstance(message, dict)]
     sound = b"".join(message for message in seen if isinstance(message, bytes))
     assert kinds[0] == "StartFrame"
@@ -64,13 +74,13 @@ async def test_a_typed_turn_is_answered_in_words_and_sound(path: str) -> None:
 
 
 async def test_compression_is_refused() -> None:
-    async with serving(parts=quick()) as server, server.ws(compression="deflate") as socket:
-        assert "sec-websocket-extensions" not in socket.response.headers
+    async with serving(parts=quick()) as server, server.ws(compression="deflate") as client:
+        assert "sec-websocket-extensions" not in client.response.headers
 
 
 async def test_the_request_id_comes_back_with_the_upgrade() -> None:
-    async with serving(parts=quick()) as server, server.ws(additional_headers={"X-Request-ID": "r-1"}) as socket:
-        assert socket.response.headers["x-request-id"] == "r-1"
+    async with serving(parts=quick()) as server, server.ws(additional_headers={"X-Request-ID": "r-1"}) as client:
+        assert client.response.headers["x-request-id"] == "r-1"
 
 
 async def refused(connecting: Any) -> tuple[int, dict[str, Any]]:
@@ -140,52 +150,52 @@ async def test_a_full_server_says_so_and_takes_the_next_call_when_there_is_room(
 
 
 async def test_a_message_above_the_limit_closes_with_1009() -> None:
-    async with serving(parts=quick()) as server, server.ws() as socket:
-        await until(socket, "StartFrame")
-        await socket.send(b"\0" * (1024 * 1024 + 2))
-        code, _ = await closing(socket)
+    async with serving(parts=quick()) as server, server.ws() as client:
+        await until(client, "StartFrame")
+        await client.send(b"\0" * (1024 * 1024 + 2))
+        code, _ = await closing(client)
         await server.emptied()
     assert code == 1009
 
 
 async def test_what_cannot_be_understood_is_answered_and_the_call_goes_on() -> None:
-    async with serving(parts=quick()) as server, server.ws() as socket:
+    async with serving(parts=quick()) as server, server.ws() as client:
         for message in ("rubbish", "[]", '{"type": 3}', '{"type": "NoSuchFrame"}', '{"type":"TextFrame","data":[]}'):
-            await socket.send(message)
-            frame = (await until(socket, "ErrorFrame"))[-1]
+            await client.send(message)
+            frame = (await until(client, "ErrorFrame"))[-1]
             assert frame["data"]["processor"] == "client"
             assert frame["data"]["fatal"] is False
-        await socket.send(HELLO)
-        await until(socket, "BotStoppedSpeakingFrame")
+        await client.send(HELLO)
+        await until(client, "BotStoppedSpeakingFrame")
 
 
 async def test_a_client_that_is_never_understood_is_closed_with_1008() -> None:
-    async with serving(parts=quick()) as server, server.ws() as socket:
+    async with serving(parts=quick()) as server, server.ws() as client:
         for _ in range(101):
-            await socket.send("rubbish")
-        code, _ = await closing(socket)
+            await client.send("rubbish")
+        code, _ = await closing(client)
         await server.emptied()
     assert code == 1008
 
 
 async def test_odd_and_empty_sound_and_ten_times_real_time_do_no_harm() -> None:
-    async with serving(parts=quick()) as server, server.ws() as socket:
-        await until(socket, "StartFrame")
+    async with serving(parts=quick()) as server, server.ws() as client:
+        await until(client, "StartFrame")
         for size in (0, 1, 3, 641):
-            await socket.send(b"\1" * size)
+            await client.send(b"\1" * size)
         for _ in range(500):
-            await socket.send(b"\0" * 640)  # ten seconds of sound at once
-        await socket.send(HELLO)
-        await until(socket, "BotStoppedSpeakingFrame")
+            await client.send(b"\0" * 640)  # ten seconds of sound at once
+        await client.send(HELLO)
+        await until(client, "BotStoppedSpeakingFrame")
 
 
 async def test_a_client_that_vanishes_ends_its_call_with_a_record(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with serving(parts=long_winded()) as server:
-        socket = await server.ws()
-        await socket.send(HELLO)
-        await until(socket, "BotStartedSpeakingFrame")
-        socket.transport.abort()
+        client = await server.ws()
+        await client.send(HELLO)
+        await until(client, "BotStartedSpeakingFrame")
+        client.transport.abort()
         await server.emptied()
         ended = await server.metric('sessions_total{cause="caller_left"')
         active = await server.metric("active_sessions")
@@ -196,9 +206,9 @@ async def test_a_client_that_vanishes_ends_its_call_with_a_record(caplog: pytest
 
 
 async def test_nothing_at_all_ends_the_call_as_idle() -> None:
-    async with serving(parts=quick(), ws_idle_timeout_secs=0.05) as server, server.ws() as socket:
-        seen = await until(socket, "EndFrame")
-        code, _ = await closing(socket)
+    async with serving(parts=quick(), ws_idle_timeout_secs=0.05) as server, server.ws() as client:
+        seen = await until(client, "EndFrame")
+        code, _ = await closing(client)
     assert seen[-1]["data"]["reason"] == "idle"
     assert code == 1000
 
@@ -208,8 +218,8 @@ async def test_a_fault_of_ours_ends_one_call_with_1011_and_no_other(caplog: pyte
         def open(self, *, language: str | None = None) -> Any:
             raise RuntimeError("boom")
 
-    async with serving(parts=quick(stt=Broken())) as server, server.ws() as socket:
-        code, reason = await closing(socket)
+    async with serving(parts=quick(stt=Broken())) as server, server.ws() as client:
+        code, reason = await closing(client)
         await server.emptied()
         failed = await server.metric('sessions_total{cause="error"')
     assert code == 1011
@@ -229,20 +239,20 @@ async def test_hooks_see_the_call_and_a_broken_one_harms_nobody() -> None:
 
     hooks = Hooks(started=[broken, lambda info: seen.append(info.session_id)], ended=[ended])
     async with serving(parts=quick(), hooks=hooks) as server:
-        async with server.ws() as socket:
-            await socket.send(HELLO)
-            await until(socket, "BotStoppedSpeakingFrame")
-            await socket.send(END)
-            await closing(socket)
+        async with server.ws() as client:
+            await client.send(HELLO)
+            await until(client, "BotStoppedSpeakingFrame")
+            await client.send(END)
+            await closing(client)
         await server.emptied()
     assert seen[1] == (seen[0], "client_asked", 1)
 
 
 async def test_metrics_follow_from_the_calls_log() -> None:
     async with serving(parts=quick()) as server:
-        async with server.ws() as socket:
-            await socket.send(HELLO)
-            await until(socket, "BotStoppedSpeakingFrame")
+        async with server.ws() as client:
+            await client.send(HELLO)
+            await until(client, "BotStoppedSpeakingFrame")
             assert await server.metric("active_sessions") == 1
             assert await server.metric("ws_connections_active") == 1
         await server.emptied()
@@ -261,55 +271,93 @@ async def test_metrics_follow_from_the_calls_log() -> None:
 
 
 async def test_draining_refuses_new_calls_and_lets_the_others_end() -> None:
-    async with serving(parts=quick()) as server, server.ws() as socket:
-        await until(socket, "StartFrame")
+    async with serving(parts=quick()) as server, server.ws() as client:
+        await until(client, "StartFrame")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.calls.drain, 5)
             await wait_until(lambda: server.calls.draining)
             ready = await server.http.get("/ready")
             status, _ = await refused(server.ws())
-            await socket.send(HELLO)
-            seen = await until(socket, "BotStoppedSpeakingFrame")
-            await socket.send(END)
-            code, _ = await closing(socket)
+            await client.send(HELLO)
+            seen = await until(client, "BotStoppedSpeakingFrame")
+            await client.send(END)
+            code, _ = await closing(client)
     assert (ready.status_code, status, code) == (503, 503, 1000)
     assert seen[-1]["data"]["interrupted"] is False
 
 
 async def test_at_the_deadline_of_the_drain_calls_are_hung_up() -> None:
-    async with serving(parts=quick()) as server, server.ws() as socket:
-        await until(socket, "StartFrame")
+    async with serving(parts=quick()) as server, server.ws() as client:
+        await until(client, "StartFrame")
         await server.calls.drain(0.01)
-        code, reason = await closing(socket)
+        code, reason = await closing(client)
         ended = await server.metric('sessions_total{cause="drained"')
     assert (code, reason) == (1001, "drained: the server is stopping")
     assert ended == 1
 
 
 async def test_stopping_at_once_still_leaves_records() -> None:
-    async with serving(parts=long_winded()) as server, server.ws() as socket:
-        await socket.send(HELLO)
-        await until(socket, "BotStartedSpeakingFrame")
+    async with serving(parts=long_winded()) as server, server.ws() as client:
+        await client.send(HELLO)
+        await until(client, "BotStartedSpeakingFrame")
         server.calls.end_all()
         await server.emptied()
-        code, _ = await closing(socket)
+        code, _ = await closing(client)
         ended = await server.metric('sessions_total{cause="drained"')
     assert (code, ended) == (1001, 1)
 
 
 async def test_an_interruption_silences_the_bot_and_the_client_is_told_first() -> None:
-    async with serving(parts=long_winded()) as server, server.ws() as socket:
-        await socket.send(HELLO)
-        await until(socket, "BotStartedSpeakingFrame")
-        await socket.send(json.dumps({"type": "InterruptionFrame", "data": {}}))
-        await until(socket, "InterruptionFrame")
-        rest = await until(socket, "BotStoppedSpeakingFrame")
+    async with serving(parts=long_winded()) as server, server.ws() as client:
+        await client.send(HELLO)
+        await until(client, "BotStartedSpeakingFrame")
+        await client.send(json.dumps({"type": "InterruptionFrame", "data": {}}))
+        await until(client, "InterruptionFrame")
+        rest = await until(client, "BotStoppedSpeakingFrame")
     assert not any(isinstance(message, bytes) for message in rest)
     assert rest[-1]["data"]["interrupted"] is True
 
 
 async def test_a_greeting_is_spoken_first() -> None:
     options = SessionOptions(greeting="Good day.")
-    async with serving(parts=quick(), options=options) as server, server.ws() as socket:
-        seen = await until(socket, "BotStoppedSpeakingFrame")
+    async with serving(parts=quick(), options=options) as server, server.ws() as client:
+        seen = await until(client, "BotStoppedSpeakingFrame")
     assert seen[-1]["data"]["text"] == "Good day."
+
+
+async def test_a_client_that_never_reads_is_let_go_and_nothing_piles_up() -> None:
+    talkative = services(llm=ScriptedLlm(["word " * 20_000], first_token_secs=0, token_secs=0), tts=quick().tts)
+    async with serving(parts=talkative) as server:
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(("127.0.0.1", server.port))
+        with raw:
+            raw.sendall(UPGRADE)
+            await wait_until(lambda: len(server.calls) == 1)
+            raw.sendall(masked_hello())
+            with anyio.fail_after(20):
+                await server.calls.emptied()
+            ended = await server.metric('sessions_total{cause="transport_failed"')
+    assert ended == 1
+
+
+async def test_a_late_event_loop_refuses_new_calls() -> None:
+    async with serving(parts=quick()) as server:
+        for _ in range(LAG_PROBES):
+            server.calls.note_lag(OVERLOAD_LAG_SECS * 2)
+        status, body = await refused(server.ws())
+        server.calls.note_lag(0.0)
+        async with server.ws() as client:
+            await until(client, "StartFrame")
+    assert status == 503
+    assert "overload" in body["error"]["message"]
+
+
+async def test_frames_before_the_upgrade_is_answered_are_a_bad_request_and_no_call_stays() -> None:
+    async with serving(parts=quick()) as server:
+        stream = await anyio.connect_tcp("127.0.0.1", server.port)
+        async with stream:
+            await stream.send(UPGRADE + masked_hello())
+            answer = await stream.receive()
+        await server.emptied()
+    assert answer.startswith(b"HTTP/1.1 400")

@@ -45,11 +45,12 @@ class PacedWriter:
         self._clears = 0  # interruptions so far: sound taken before one must not be sent after it
         self._wake = anyio.Event()
         self._starving = anyio.Event()
+        self._sending = anyio.CancelScope()
         self._overflown = False
 
     def send(self, event: Outbound) -> None:
-        """Queue an event's message. Raises TransportFailedError when too much is queued."""
-        encoded = self._serializer.encode(event)
+        """Queue an event's message. When too much is queued, everything is dropped and `play` fails."""
+        encoded = None if self._overflown else self._serializer.encode(event)
         if encoded is None:
             return
         if isinstance(event, ReplyInterrupted):
@@ -60,7 +61,8 @@ class PacedWriter:
         self._wake.set()
         if len(self._outbox) > OUTBOX_MESSAGES or self._outbox_bytes > OUTBOX_BYTES:
             self._overflown = True
-            raise TransportFailedError("the client does not read what we send")
+            self._outbox.clear()
+            self._sending.cancel()
 
     async def play(self, source: AudioSource) -> None:
         """Write events and the source's audio until cancelled. Raises TransportFailedError."""
@@ -76,7 +78,7 @@ class PacedWriter:
 
     async def flush(self) -> None:
         """Write what is queued."""
-        while self._outbox:
+        while self._outbox or self._overflown:
             if self._overflown:
                 raise TransportFailedError("the client does not read what we send")
             message = self._outbox.popleft()
@@ -122,12 +124,11 @@ class PacedWriter:
             await self._put(encoded)
 
     async def _put(self, message: str | bytes) -> None:
-        try:
-            with anyio.fail_after(self._send_secs):
-                await self._write(message)
-        except TimeoutError:
+        with anyio.move_on_after(self._send_secs) as self._sending:
+            await self._write(message)
+        if self._sending.cancelled_caught and not self._overflown:
             self._overflown = True
-            raise TransportFailedError(f"the client took nothing for {self._send_secs:g} s") from None
+            raise TransportFailedError(f"the client took nothing for {self._send_secs:g} s")
 
     async def _watch(self, source: AudioSource) -> None:
         """Wake the writer when a source that had nothing has something again."""
@@ -138,6 +139,6 @@ class PacedWriter:
             self._wake.set()
 
     async def _woken(self) -> None:
-        if not self._outbox:
+        if not self._outbox and not self._overflown:
             self._wake = anyio.Event()
             await self._wake.wait()

@@ -40,15 +40,15 @@ class Transport(Protocol):
         """
 
     def send(self, event: Outbound) -> None:
-        """Queue an event for the other side, after the audio already handed over. Never blocks. Events the protocol has
-        no message for are ignored.
-
-        Raises:
-            TransportFailedError: the other side does not read.
-        """
+        """Queue an event for the other side, after the audio already handed over. Never blocks, never raises: if the
+        other side does not read, `play` fails. Events the protocol has no message for are ignored."""
 
     async def play(self, source: AudioSource) -> None:
-        """Send queued events and the source's audio, in order and paced, until cancelled."""
+        """Send queued events and the source's audio, in order and paced, until cancelled.
+
+        Raises:
+            TransportFailedError: the connection broke, or the other side does not read.
+        """
 
     async def close(self, cause: str, detail: str) -> None:
         """Say goodbye as the protocol does and close. Bounded in time; never raises."""

@@ -101,14 +101,14 @@ class Calls:
         """Why no call can be taken now, counted; "" if one can."""
         reason = self._reason()
         if reason:
-            self._metrics.count("sessions_rejected_total", reason)
+            self._metrics.count("sessions_rejected_total", reason.replace(" ", "_"))
         return reason
 
     async def answer(self, transport: Transport, info: CallInfo) -> None:
         """Hold the call. Faults end here: they are logged once, and no other call notices."""
         refusal = self.refusal()
         if refusal or self._services is None:
-            await transport.close(FULL if refusal != "draining" else Cause.DRAINED, refusal or "no voice configured")
+            await transport.close(Cause.DRAINED if refusal == "draining" else FULL, refusal)
             return
         log_context.session_id.set(info.session_id)
         if info.request_id:
@@ -135,9 +135,12 @@ class Calls:
         while True:
             due = anyio.current_time() + LAG_PROBE_SECS
             await anyio.sleep_until(due)
-            lag = max(0.0, anyio.current_time() - due)
-            self._lags = [*self._lags[1 - LAG_PROBES :], lag]
-            self._metrics.set("event_loop_lag_seconds", lag)
+            self.note_lag(max(0.0, anyio.current_time() - due))
+
+    def note_lag(self, secs: float) -> None:
+        """A timer ran this much too late."""
+        self._lags = [*self._lags[1 - LAG_PROBES :], secs]
+        self._metrics.set("event_loop_lag_seconds", secs)
 
     async def drain(self, secs: float) -> None:
         """Take no more calls; give those we have `secs` to end by themselves, then hang up."""
@@ -197,6 +200,8 @@ class Calls:
     # ── all calls ──
 
     def _reason(self) -> str:
+        if self._services is None:
+            return "no voice is configured"
         if self.draining:
             return "draining"
         if self._max_sessions and len(self._live) >= self._max_sessions:

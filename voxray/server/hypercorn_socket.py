@@ -17,7 +17,7 @@ import anyio
 from hypercorn.asyncio.task_group import TaskGroup, _handle
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.events import Closed, RawData
-from hypercorn.protocol.events import EndData, Event, Request, StreamClosed
+from hypercorn.protocol.events import Body, Data, EndData, Event, Request, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
 from hypercorn.typing import ConnectionState
@@ -96,6 +96,9 @@ class CallSocket(WSStream):
     async def handle(self, event: Event) -> None:
         if isinstance(event, StreamClosed):
             self._peer_left.set()
+        elif isinstance(event, Body | Data) and not self.handshake.accepted and not self.closed:
+            await self._spoke_too_early()
+            return
         await super().handle(event)
 
     async def app_send(self, message: Any) -> None:
@@ -128,6 +131,14 @@ class CallSocket(WSStream):
         if event.message_finished:
             await self._tell_app(self.buffer.to_message())
             self.buffer.clear()
+
+    async def _spoke_too_early(self) -> None:
+        """Frames before the upgrade was answered. The application is told, or its call would wait for ever."""
+        await self._send_error_response(400)
+        self.closed = True
+        self._peer_left.set()
+        await self._tell_app({"type": "websocket.disconnect", "code": int(CloseReason.PROTOCOL_ERROR)})
+        await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def _offended(self, code: int) -> None:
         self.buffer.clear()

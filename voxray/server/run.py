@@ -116,7 +116,10 @@ async def serve(
         assert task is not None
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        await connected(wrapped, config, context, reader, writer)
+        try:
+            await connected(wrapped, config, context, reader, writer)
+        except asyncio.CancelledError:  # only we cancel it, at the very end; asyncio would log that as a fault
+            writer.transport.abort()
 
     server = await asyncio.start_server(accepted, sock=listener, ssl=tls, backlog=BACKLOG)
     try:
