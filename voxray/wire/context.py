@@ -10,8 +10,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection
 
 from voxray.errors import ProviderRefused
-from voxray.wire import http as wire_http
-from voxray.wire import socket as wire_socket
+from voxray.wire import http as wire_http, socket as wire_socket
 
 
 class Context:

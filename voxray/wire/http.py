@@ -36,8 +36,8 @@ async def stream(
 ) -> AsyncIterator[httpx.Response]:
     """Send one request and yield its response once the status is known to be good; leaving closes it at once.
 
-    The head and the first byte of the body must come within `first_byte_secs` (connecting included), later pieces within
-    `idle_secs` of the piece before. `hidden` are secrets that errors must not quote.
+    The head and the first byte of the body must come within `first_byte_secs`, connecting included, later pieces
+    within `idle_secs` of the piece before. `hidden` are secrets that errors must not quote.
 
     Raises:
         ProviderError: on entering and while the body is read. Refused by status, timed out, reset, cut short.

@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as open_socket
+from websockets.asyncio.client import ClientConnection, connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from voxray.errors import ProviderError, ProviderProtocolError, ProviderRefused, ProviderUnavailable
