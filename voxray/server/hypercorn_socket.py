@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import h11
 
 READ_BYTES = 64 * 1024
+WRITE_BUFFER_BYTES = 16 * 1024  # above the kernel's
 INBOX_MESSAGES = 16  # read ahead of the application; then the client has to wait
 LINGER_SECS = 1.0  # for the client's half of a goodbye
 CLOSE_SECS = 5.0  # for what was written to leave; a peer that does not read keeps a socket no longer than this
@@ -199,6 +200,7 @@ class CallServer(TCPServer):
 
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
+        self.writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._closing = False
 
     async def run(self) -> None:
