@@ -126,18 +126,17 @@ def quick() -> Any:
 
 async def bad_call(server: Any, mutator: Mutator, count: int) -> None:
     """Send mutated messages until the server has had enough of them."""
+    socket = await server.ws(close_timeout=2)
     try:
-        async with server.ws(close_timeout=2) as socket:
-            with anyio.fail_after(30):
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(discard, socket)
-                    for _ in range(count):
-                        await socket.send(mutator.message())
-                    await socket.close()  # while somebody reads, or the goodbye gets stuck behind unread messages
-    except* websockets.ConnectionClosed as group:
-        closed = group.exceptions[0]
-        assert isinstance(closed, websockets.ConnectionClosed)
-        assert closed.rcvd is not None, f"seed {SEED}: the connection broke without a close code"
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(discard, socket)
+                for _ in range(count):
+                    await socket.send(mutator.message())
+                await socket.close()  # while somebody reads, or the goodbye gets stuck behind unread messages
+    except* (websockets.ConnectionClosed, AttributeError):
+        pass  # the second is how this client fails when the connection ends while it is sending
+    assert socket.close_code in (1000, 1008, 1009), f"seed {SEED}: the connection ended with {socket.close_code}"
 
 
 async def discard(socket: Any) -> None:

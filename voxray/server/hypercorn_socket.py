@@ -36,6 +36,9 @@ LINGER_SECS = 1.0  # for the client's half of a goodbye
 CLOSE_SECS = 5.0  # for what was written to leave; a peer that does not read keeps a socket no longer than this
 COMPRESSION = b"sec-websocket-extensions"  # a bomb for us, and 15 % of the time of a message
 
+# First and second byte of a frame.
+WHOLE_TEXT, WHOLE_BINARY, FINAL, CONTROL, MASKED = 0x81, 0x82, 0x80, 0x08, 0x80
+
 
 class Inbox:
     """Messages for the application. A full one makes the reader wait, unless the application is over."""
@@ -93,6 +96,8 @@ class CallSocket(WSStream):
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
         self._peer_left = asyncio.Event()
+        self._rest = b""  # of a frame that has not arrived as a whole
+        self._in_fragments = False
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, StreamClosed):
@@ -100,13 +105,48 @@ class CallSocket(WSStream):
         elif isinstance(event, Body | Data) and not self.handshake.accepted and not self.closed:
             await self._spoke_too_early()
             return
+        if isinstance(event, Data) and not self.closed:
+            await self.arrived(event.data)
+            return
         await super().handle(event)
 
+    @property
+    def is_open(self) -> bool:
+        return self.state is ASGIWebsocketState.CONNECTED
+
     async def app_send(self, message: Any) -> None:
+        if message is not None and message["type"] == "websocket.send" and self.is_open and not self.closed:
+            await self.send(Data(stream_id=self.stream_id, data=frame_of(message)))
+            return
         if message is None and self.state is ASGIWebsocketState.CLOSED and not self.closed:
             with anyio.move_on_after(LINGER_SECS):
                 await self._peer_left.wait()
         await super().app_send(message)
+
+    async def arrived(self, data: bytes) -> None:
+        """Whole binary frames, which is sound, are read here in a few microseconds. Everything else goes to wsproto,
+        frame by frame."""
+        data, start = self._rest + data if self._rest else data, 0
+        self._rest = b""
+        while (head := payload_of(data, start)) is not None and not self.closed:
+            begin, size = head
+            if size > self.buffer.max_length:
+                await self._offended(CloseReason.MESSAGE_TOO_BIG)
+                return
+            end = begin + size
+            if end > len(data):
+                break
+            masked = data[start + 1] & MASKED
+            if data[start] == WHOLE_BINARY and masked and not self._in_fragments and self.is_open:
+                payload = unmasked(data[begin - 4 : begin], data[begin:end])
+                await self._tell_app({"type": "websocket.receive", "bytes": payload, "text": None})
+            else:
+                if not data[start] & CONTROL:
+                    self._in_fragments = not data[start] & FINAL
+                self.connection.receive_data(data[start:end])
+                await self._handle_events()
+            start = end
+        self._rest = data[start:]
 
     async def _handle_events(self) -> None:
         try:
@@ -215,6 +255,7 @@ class CallServer(TCPServer):
                 protocol = CallProtocol(
                     self.app, self.config, self.context, tasks, state, is_tls, client, server, self.protocol_send
                 )
+                self._http = protocol
                 self.protocol = cast(Any, protocol)
                 await protocol.initiate()
                 await self.idle_task.restart(tasks, self._idle_timeout)
@@ -233,7 +274,12 @@ class CallServer(TCPServer):
     async def _read_data(self) -> None:
         try:
             while data := await self.reader.read(READ_BYTES):
-                if not self._closing:
+                stream = self._http.stream
+                if self._closing:
+                    continue
+                if isinstance(stream, CallSocket) and stream.is_open:
+                    await stream.arrived(data)  # past the layers of HTTP, which have nothing to add any more
+                else:
                     await self.protocol.handle(RawData(data))
         except OSError:
             pass  # reset by the peer
@@ -257,6 +303,40 @@ class CallServer(TCPServer):
             await super()._close()
         if scope.cancelled_caught:
             self.writer.transport.abort()
+
+
+def payload_of(data: bytes, start: int) -> tuple[int, int] | None:
+    """Where the payload of the frame at `start` begins, and its size (RFC 6455, 5.2); None if that is not known yet."""
+    if len(data) < start + 2:
+        return None
+    size, begin = data[start + 1] & 0x7F, start + 2
+    if size >= 126:
+        wide = 2 if size == 126 else 8
+        if len(data) < begin + wide:
+            return None
+        size, begin = int.from_bytes(data[begin : begin + wide]), begin + wide
+    return begin + (4 if data[start + 1] & MASKED else 0), size
+
+
+def unmasked(mask: bytes, payload: bytes) -> bytes:
+    size = len(payload)
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
+
+
+def frame_of(message: Any) -> bytes:
+    """A server's frame: whole and not masked."""
+    binary: bytes | None = message.get("bytes")
+    kind, payload = (WHOLE_TEXT, message["text"].encode()) if binary is None else (WHOLE_BINARY, bytes(binary))
+    size = len(payload)
+    if size < 126:
+        head = bytes((kind, size))
+    elif size < 1 << 16:
+        head = bytes((kind, 126)) + size.to_bytes(2)
+    else:
+        head = bytes((kind, 127)) + size.to_bytes(8)
+    whole: bytes = head + payload
+    return whole
 
 
 def is_upgrade(request: h11.Request) -> bool:
