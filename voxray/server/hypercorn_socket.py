@@ -96,7 +96,7 @@ class CallSocket(WSStream):
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
         self._peer_left = asyncio.Event()
-        self._rest = b""  # of a frame that has not arrived as a whole
+        self._rest = bytearray()  # a frame that has not arrived as a whole
         self._in_fragments = False
 
     async def handle(self, event: Event) -> None:
@@ -123,11 +123,13 @@ class CallSocket(WSStream):
                 await self._peer_left.wait()
         await super().app_send(message)
 
-    async def arrived(self, data: bytes) -> None:
+    async def arrived(self, data: bytes | bytearray) -> None:
         """Whole binary frames, which is sound, are read here in a few microseconds. Everything else goes to wsproto,
         frame by frame."""
-        data, start = self._rest + data if self._rest else data, 0
-        self._rest = b""
+        start = 0
+        if self._rest:
+            self._rest += data
+            data, self._rest = self._rest, bytearray()
         while (head := payload_of(data, start)) is not None and not self.closed:
             begin, size = head
             if size > self.buffer.max_length:
@@ -143,10 +145,11 @@ class CallSocket(WSStream):
             else:
                 if not data[start] & CONTROL:
                     self._in_fragments = not data[start] & FINAL
-                self.connection.receive_data(data[start:end])
+                self.connection.receive_data(bytes(data[start:end]))
                 await self._handle_events()
             start = end
-        self._rest = data[start:]
+        # A frame that comes byte by byte must not be copied for each of them.
+        self._rest = data if start == 0 and isinstance(data, bytearray) else bytearray(data[start:])
 
     async def _handle_events(self) -> None:
         try:
@@ -305,7 +308,7 @@ class CallServer(TCPServer):
             self.writer.transport.abort()
 
 
-def payload_of(data: bytes, start: int) -> tuple[int, int] | None:
+def payload_of(data: bytes | bytearray, start: int) -> tuple[int, int] | None:
     """Where the payload of the frame at `start` begins, and its size (RFC 6455, 5.2); None if that is not known yet."""
     if len(data) < start + 2:
         return None
@@ -318,7 +321,7 @@ def payload_of(data: bytes, start: int) -> tuple[int, int] | None:
     return begin + (4 if data[start + 1] & MASKED else 0), size
 
 
-def unmasked(mask: bytes, payload: bytes) -> bytes:
+def unmasked(mask: bytes | bytearray, payload: bytes | bytearray) -> bytes:
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
