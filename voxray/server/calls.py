@@ -136,6 +136,8 @@ class Calls:
             due = anyio.current_time() + LAG_PROBE_SECS
             await anyio.sleep_until(due)
             self.note_lag(max(0.0, anyio.current_time() - due))
+            waiting = sum(session.waiting_frames for session in self._live.values())
+            self._metrics.set("pipeline_input_queue_depth", waiting)
 
     def note_lag(self, secs: float) -> None:
         """A timer ran this much too late."""
