@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -225,3 +226,23 @@ def test_the_tool_source_passes_its_tests_and_is_known_to_the_configuration(tmp_
     passes(tmp_path)
     for config in yaml_configurations("give-the-agent-tools.md"):
         validates(tmp_path, config)
+
+
+# ── Observe ──
+
+ENDED = """
+import voxray_records
+from voxray.protocols.call import CallInfo, Outcome
+info = CallInfo(session_id="s1", transport="websocket", started_at=0.0, remote="127.0.0.1")
+record = Outcome(cause="idle", duration_secs=1.5, turns=1, replies=2, interruptions=0, failures=0, latencies_secs=(0.7,))
+voxray_records.voxray_session_ended(session=info, outcome=record)
+"""
+
+
+def test_the_plugin_for_records_writes_a_line_for_each_call(tmp_path: Path) -> None:
+    write("observe.md", tmp_path)
+    ran = python(tmp_path, "-c", ENDED)
+    assert ran.returncode == 0, ran.stderr
+    (line,) = (tmp_path / "calls.jsonl").read_text().splitlines()
+    record = json.loads(line)
+    assert (record["session_id"], record["cause"], record["latencies_secs"]) == ("s1", "idle", [0.7])
