@@ -123,7 +123,6 @@ def vendors(say: str, delays: Delays, ms_per_char: float = 60.0) -> Iterator[Pro
 def config(vendor: str, **settings: Any) -> dict[str, Any]:
     """A server's configuration on simulated vendors."""
     return {
-        "port": 0,
         "provider": "openai",
         "vad_type": "silero",
         "turn_detection": "silence",
@@ -142,12 +141,11 @@ def served(settings: dict[str, Any], server: str = "hypercorn") -> Iterator[Proc
         path = Path(folder) / "config.json"
         env = {"VOXRAY_BENCH_KEY": "bench", "VOXRAY_CONFIG": str(path)}
         if server == "uvicorn":
-            settings = {**settings, "port": 0}
             command = [sys.executable, "-m", "uvicorn", "--factory", "voxray.server.asgi:app", "--port", "0"]
             command += ["--loop", "uvloop", "--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
             command += ["--no-access-log", "--log-level", "info"]
         else:
-            command = [sys.executable, "-m", "voxray", "serve", str(path)]
+            command = [sys.executable, "-m", "voxray", "serve", str(path), "--port", "0"]
         path.write_text(json.dumps(settings))
         with started(command, SERVER_CORE, env) as process:
             yield process

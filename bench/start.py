@@ -46,7 +46,7 @@ def main() -> None:
             secs = median_secs(command, runs)
             print(f"{'voxray ' + name:28}{secs:8.3f} s   wanted {wanted:.2f}   {secs / bare:5.1f} times a bare start")
     for name, settings in (
-        ("no voice", {"port": 0, "log_level": "warn"}),
+        ("no voice", {"log_level": "warn"}),
         ("openai, energy", config("http://127.0.0.1:9/v1", vad_type="energy")),
         ("openai, silero", config("http://127.0.0.1:9/v1")),
     ):

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any
 
 import anyio
-import httpx
 from anyio.abc import TaskGroup
 
 from voxray.chat import System
@@ -28,10 +27,8 @@ from voxray.server.metrics import Metrics
 from voxray.session.services import Services, SessionOptions
 from voxray.specs import SerializerSpec, Spec, TransportSpec
 from voxray.wire.context import Context
+from voxray.wire.pool import vendor_client
 
-# One pool for all vendors. Calls past the limit would wait for each other; at that number the loop is the limit anyway.
-LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=200, keepalive_expiry=60)
-TIMEOUT = httpx.Timeout(30, connect=5, pool=2)
 ENERGY_MIN_VOLUME = 0.05  # speech seldom reaches more on the scale of the energy detector
 OFF = frozenset({"", "0", "false"})
 
@@ -119,7 +116,7 @@ class open_runtime:  # noqa: N801  used as a function: `async with open_runtime(
 
     async def _open(self) -> Runtime:
         settings = self._settings
-        self._http = await self._stack.enter_async_context(httpx.AsyncClient(limits=LIMITS, timeout=TIMEOUT))
+        self._http = await self._stack.enter_async_context(vendor_client())
         choices = resolve(settings, self._registry, self._env)
         services = await self._services(choices)
         store = await self._optional(choices.session_store)
