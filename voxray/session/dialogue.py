@@ -29,6 +29,7 @@ from voxray.events import (
 )
 from voxray.session.moves import (
     Abandon,
+    Acted,
     Command,
     Event,
     FlushStt,
@@ -73,7 +74,7 @@ class Rules:
 
 @dataclass(slots=True)
 class Said:
-    """What the caller has said since their turn began. `cut`: the reply it interrupted."""
+    """What the caller has said since their turn began."""
 
     words: list[str] = field(default_factory=list)
     interim: str = ""
@@ -81,6 +82,7 @@ class Said:
     patient: bool = True
     cause: str = "silence"
     cut: int = 0  # the reply this turn has interrupted
+    over: int = 0  # the reply that was to be heard when the turn began
 
     def text(self) -> str:
         return " ".join(filter(None, [*self.words, self.interim]))
@@ -98,8 +100,8 @@ class Dialogue:
         self.said = Said()
         self._asked = ""  # the words the present reply answers, while it is not audible
         self._cause = ""
-        self._resumes = 0
         self._overrun = False  # the turn was ended while they went on speaking
+        self._last = ""  # the newest words of the turn that ended last, to know them if they come twice
         self._held: list[str] = []  # turns to answer when the reply is over
         self._sayings: list[str] = []  # things to say when the reply is over
         self._commands: list[Command] = []
@@ -138,25 +140,31 @@ class Dialogue:
             case ReplyOver(reply):
                 if reply == self.reply:
                     self.reply_state = ReplyState.NONE
+                    self._last = ""
                     self._next()
+            case Acted(reply):
+                if reply == self.reply:
+                    self._asked = ""
             case Troubled(text):
                 if self.reply_state is ReplyState.NONE:
                     self._start("fallback", text)
             case TextReceived(text, _, speak):
                 self._silence("client", take_back=False)
-                self._open_turn()
-                self._commands.append(TurnEnded(self.turn, text, "text"))
-                self._start("text", text, speak=speak)
+                self._typed(text, speak)
             case SpeakRequested(text):
                 self._sayings.append(text)
                 if self.reply_state is ReplyState.NONE:
                     self._next()
             case ReplyRequested():
                 self._silence("client", take_back=False)
-                self._start("run")
+                if self._held:
+                    self._answer("turn", "")
+                else:
+                    self._start("run")
             case InterruptRequested():
                 self._sayings.clear()
                 self._silence("client", take_back=False)
+                self._next()
         commands, self._commands = tuple(self._commands), []
         return commands
 
@@ -164,11 +172,14 @@ class Dialogue:
 
     def _open_turn(self) -> None:
         self.turn += 1
+        self.said.over = self.reply if self.reply_state is ReplyState.AUDIBLE else 0
         self._commands.append(TurnStarted(self.turn))
 
     def _speech_started(self, for_secs: float) -> None:
         self._overrun = False
+        self._last = ""
         if self.floor is Floor.QUIET:
+            self.said.interim = ""
             self._open_turn()
         elif self.floor is Floor.PAUSED:
             self._commands.append(StopWaiting())
@@ -176,7 +187,7 @@ class Dialogue:
         self.said.cause = "silence"
         if self.reply_state is ReplyState.THINKING and self._cause in ("turn", "run", "resume"):
             if not self._asked:
-                self.said.cut = self._resumes or self.reply  # if they say nothing after all, we go on with it
+                self.said.cut = self.reply  # if they say nothing after all, we go on with it
             self._silence("abandoned", take_back=True)
         else:
             self._barge_in(for_secs)
@@ -197,6 +208,8 @@ class Dialogue:
             self._commands.append(Wait(ago_secs))
 
     def _transcribed(self, text: str, final: bool) -> None:
+        if text and text == self._last and self.floor is Floor.QUIET and not self._overrun:
+            return  # the recogniser repeats itself: nobody has spoken since the turn ended
         if final:
             self.said.interim = ""
             if text:
@@ -239,20 +252,38 @@ class Dialogue:
         said, self.said = self.said, Said()
         self.floor = Floor.QUIET
         text = said.text()
+        self._last = said.interim or "".join(said.words[-1:])
         if text and self.reply_state is ReplyState.AUDIBLE:
             if not self._may_interrupt():
                 self._held.append(text)
                 self._commands.append(TurnEnded(self.turn, text, cause))
                 return
-            if self._rules.min_words or self._rules.phrases:
+            if said.over == self.reply and (self._rules.min_words or self._rules.phrases):
                 self._commands.append(TurnEnded(self.turn, "", "ignored"))  # "uh-huh"
                 return
         self._commands.append(TurnEnded(self.turn, text, cause))
         if text:
             self._silence("speech", take_back=False)
-            self._start("turn", text)
+            self._answer("turn", text)
         elif said.cut and self.reply_state is ReplyState.NONE:
             self._start("resume", resumes=said.cut)
+
+    def _typed(self, text: str, speak: bool) -> None:
+        """Text ends an open turn and is answered together with what was said; what is still being said is a turn of
+        its own."""
+        spoken = ""
+        if self.floor is Floor.QUIET:
+            self._open_turn()
+        else:
+            self._overrun = self.floor is Floor.SPEAKING
+            said, self.said = self.said, Said()
+            if self._overrun:
+                self.said.interim, said.interim = said.interim, ""
+            spoken = said.text()
+            self.floor = Floor.QUIET
+        text = " ".join(filter(None, [spoken, text]))
+        self._commands.append(TurnEnded(self.turn, text, "text"))
+        self._answer("text", text, speak=speak)
 
     # ── the agent ──
 
@@ -261,14 +292,20 @@ class Dialogue:
         self.reply_state = ReplyState.THINKING
         self._cause = cause
         self._asked = text if cause == "turn" else ""
-        self._resumes = resumes
         self._commands.append(StartReply(self.reply, self.turn, cause, text, speak, resumes))
 
+    def _answer(self, cause: str, text: str, *, speak: bool = True) -> None:
+        """Start a reply to `text` and to the turns that were held."""
+        text = " ".join(filter(None, [*self._held, text]))
+        self._held.clear()
+        self._start(cause, text, speak=speak)
+
     def _next(self) -> None:
-        if self._held:
-            text = " ".join(self._held)
+        if self._held and self.floor is not Floor.QUIET:
+            self.said.words[:0] = self._held  # they speak again: all of it is answered together
             self._held.clear()
-            self._start("turn", text)
+        elif self._held:
+            self._answer("turn", "")
         elif self._sayings:
             self._start("say", self._sayings.pop(0))
 

@@ -62,6 +62,13 @@ class ReplyOver:
 
 
 @dataclass(frozen=True, slots=True)
+class Acted:
+    """The reply has called a tool: the words it answers can no longer be taken back."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
 class Troubled:
     """Something of ours failed and the caller must be told, in these words."""
 
@@ -80,6 +87,7 @@ Event = (
     | TurnTooLong
     | ReplyAudible
     | ReplyOver
+    | Acted
     | Troubled
     | TextReceived
     | SpeakRequested
@@ -126,8 +134,7 @@ class Abandon:
 @dataclass(frozen=True, slots=True)
 class StartReply:
     """Answer. `cause` "turn", "text" or "run": by the model, after adding `text` as the user's words if there are any;
-    "greeting", "say", "fallback": speak `text`; "resume": go on with what the interruption of reply `resumes` cut
-    off."""
+    "greeting", "say", "fallback": speak `text`; "resume": go on with what the interruption of reply `resumes` cut off."""
 
     reply: int
     turn: int
