@@ -234,7 +234,8 @@ ENDED = """
 import voxray_records
 from voxray.protocols.call import CallInfo, Outcome
 info = CallInfo(session_id="s1", transport="websocket", started_at=0.0, remote="127.0.0.1")
-record = Outcome(cause="idle", duration_secs=1.5, turns=1, replies=2, interruptions=0, failures=0, latencies_secs=(0.7,))
+record = Outcome(cause="idle", duration_secs=1.5, turns=1, replies=2, interruptions=0, failures=0,
+    latencies_secs=(0.7,))
 voxray_records.voxray_session_ended(session=info, outcome=record)
 """
 
