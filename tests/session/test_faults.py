@@ -1,4 +1,4 @@
-"""One fault at a time, at each stage: the caller hears something true in time, the call goes on or ends with its cause."""
+"""One fault at a time, at each stage: the caller hears something true in time; the call goes on or has its cause."""
 
 from __future__ import annotations
 
@@ -167,7 +167,9 @@ def test_a_voice_that_stalls_is_broken_by_a_tone_and_given_up():
 
 
 def test_a_voice_that_breaks_off_keeps_what_was_heard():
-    call = ask(tts=ScriptedTts(faults={0: Fault(DOWN, after_secs=1.0)}), llm=ScriptedLlm(["A sentence of some length."]))
+    call = ask(
+        tts=ScriptedTts(faults={0: Fault(DOWN, after_secs=1.0)}), llm=ScriptedLlm(["A sentence of some length."])
+    )
     assert call.all(ReplyFailed)[0].stage == "tts"
     assert call.messages[1].interrupted
     assert "A sentence of some length.".startswith(call.messages[1].text)
@@ -373,8 +375,10 @@ def test_rounds_of_tools_are_bounded():
 def test_two_faults_at_once(seed):
     rng = random.Random(seed)
     voice_fault = rng.choice([{}, {0: Fault(DOWN)}, {0: Fault(stall=True)}, {1: Fault(REFUSED, after_secs=0.3)}])
-    model = rng.choice([["Fine. Really."], [[DOWN], "Fine."], [[STALL]], [["Half a sentence. And", DOWN]], [[REFUSED]]])
-    ears = rng.choice([[], [Utterance("", error=DOWN)], [Utterance("hm", flushes=False)], [Utterance("hi", twice=True)]])
+    model = rng.choice([["Fine. Really."], [[DOWN], "Fine."], [[STALL]], [["Half a line. And", DOWN]], [[REFUSED]]])
+    ears = rng.choice(
+        [[], [Utterance("", error=DOWN)], [Utterance("hm", flushes=False)], [Utterance("hi", twice=True)]]
+    )
     caller = FakeTransport(acknowledge_marks=rng.random() < 0.3)
     for _ in range(3):
         caller.say(rng.uniform(0.3, 2.0)).silence(rng.uniform(0.1, 4.0))
@@ -386,7 +390,7 @@ def test_two_faults_at_once(seed):
         {"user_turn_stop_timeout_secs": 1.0},
         llm=ScriptedLlm(model),
         tts=rng.choice([ScriptedTts, ScriptedSynthesizer])(faults=voice_fault),
-        stt=ScriptedStt(ears, breaks_after_secs=[rng.choice([0.7, 99.0])]),
+        stt=ScriptedStt([ears] if ears else [], breaks_after_secs=[rng.choice([0.7, 99.0])]),
     )
     assert max(silences(call), default=0.0) < 2 * MAX_SILENCE
     check_invariants(call)

@@ -134,7 +134,7 @@ class Abandon:
 @dataclass(frozen=True, slots=True)
 class StartReply:
     """Answer. `cause` "turn", "text" or "run": by the model, after adding `text` as the user's words if there are any;
-    "greeting", "say", "fallback": speak `text`; "resume": go on with what the interruption of reply `resumes` cut off."""
+    "greeting", "say", "fallback": speak `text`; "resume": go on with reply `resumes`, which was cut off."""
 
     reply: int
     turn: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import AsyncIterable, AsyncIterator
 
 FIRST_CLAUSE = 30  # characters after which the first piece may end at a comma: the caller is waiting
 LONG_CLAUSE = 120  # after which any piece may
@@ -13,7 +12,7 @@ LONGEST = 240  # after which a piece ends at a blank
 _ENDS = re.compile(r"""([.!?…]+["')\]»”’]*(?=\s)|[。！？।؟]["')\]»”’]*|\n)""")
 _CLAUSES = re.compile(r"[,;:—–](?=\s)|[，；：、]")
 _ABBREVIATIONS = frozenset(
-    (
+    [
         "mr",
         "mrs",
         "ms",
@@ -23,19 +22,26 @@ _ABBREVIATIONS = frozenset(
         "jr",
         "st",
         "vs",
+        "nr",
         "approx",
         "dept",
         "est",
         "fig",
         "inc",
         "ltd",
-        "e.g",
-        "i.e",
-    )
+        "co",
+        "corp",
+    ]
 )
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-_BLOCK = re.compile(r"^\s{0,3}(?:#{1,6}\s+|>\s?|[-*+•]\s+|\d{1,3}[.)]\s+(?=\S))", re.MULTILINE)
-_MARKUP = re.compile(r"```[\w-]*|`|\*{1,3}|~~|(?<!\w)_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w)|<[^<>\n]{1,80}>")
+_INITIALS = re.compile(r"[^\W\d_](\.[^\W\d_])*")  # J. and e.g. and U.S.
+_LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
+_BLOCK = re.compile(r"^\s{0,3}(?:#{1,6}\s+|>\s+|[-*+•]\s+)", re.MULTILINE)
+_MARKUP = re.compile(
+    r"```[\w-]*|`"
+    r"|\*{1,3}(?=\S)|(?<=\S)\*{1,3}"  # but not in 2 * 3
+    r"|~~|(?<!\w)_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w)"
+    r"|</?[A-Za-z][^<>\n]{0,80}>"
+)
 
 
 class SentenceSplitter:
@@ -77,11 +83,13 @@ class SentenceSplitter:
             return False
         word = self._text[:at].rsplit(None, 1)[-1] if self._text[:at].strip() else ""
         bare = word.lstrip("\"'([").lower()
-        # An initial ("J."), a numbered item ("1.") at the start of a line, or a known abbreviation.
-        if len(bare) == 1 and bare.isalpha() and bare != "i":
+        if bare in _ABBREVIATIONS or (bare != "i" and _INITIALS.fullmatch(bare)):
             return True
         before = self._text[: at - len(word)].rstrip(" ")
-        return bare in _ABBREVIATIONS or (bare.isdigit() and (not before or before.endswith("\n")))
+        if word == "No" and before:
+            return True  # bus No. 5
+        # A number at the start of a line belongs to a list.
+        return bare.isdigit() and (not before or before.endswith("\n"))
 
 
 def speakable(text: str) -> str:
@@ -89,29 +97,24 @@ def speakable(text: str) -> str:
     text = _LINK.sub(r"\1", text)
     text = _BLOCK.sub("", text)
     text = _MARKUP.sub("", text)
-    kept = "".join(char for char in text if not _pictorial(char))
-    return " ".join(kept.split())
+    return " ".join(_without_pictures(text).split())
+
+
+def _without_pictures(text: str) -> str:
+    if text.isascii():
+        return text
+    kept: list[str] = []
+    picture = False
+    for char in text:
+        # Joiners, variation selectors and tags go with the picture before them; elsewhere they make letters.
+        picture = _pictorial(char) or (picture and unicodedata.category(char) in ("Cf", "Mn", "Sk"))
+        if not picture and char not in "\ufe0e\ufe0f\u20e3":
+            kept.append(char)
+    return "".join(kept)
 
 
 def _pictorial(char: str) -> bool:
-    if char < "\u00a9":
-        return False
-    if char in "°€£¥§%‰№©®™×÷±≤≥≈≠µΩ":
-        return False
-    category = unicodedata.category(char)
-    return category == "So" or char in "\u200d\ufe0f\ufe0e\u20e3" or "\U0001f3fb" <= char <= "\U0001f3ff"
-
-
-async def sentences(deltas: AsyncIterable[str]) -> AsyncIterator[str]:
-    """Speakable sentences of a stream of text, each as soon as it is complete. Pieces without a word are skipped."""
-    splitter = SentenceSplitter()
-    async for delta in deltas:
-        for piece in splitter.feed(delta):
-            if has_words(clean := speakable(piece)):
-                yield clean
-    for piece in splitter.finish():
-        if has_words(clean := speakable(piece)):
-            yield clean
+    return ("\u2300" <= char <= "\u2bff" or char >= "\U0001f000") and unicodedata.category(char) in ("So", "Sk")
 
 
 def has_words(text: str) -> bool:
