@@ -31,6 +31,7 @@ class JsonFrames:
     audio_in = PCM_16K
     audio_out = PCM_24K
     answers_marks = False  # clients may; none must
+    pieces = None
 
     def __init__(self, context: object = None) -> None:
         self._tools: tuple[ToolSchema, ...] = ()  # of the client, for frames that change the choice only

@@ -7,15 +7,18 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
+from voxray.audio.format import Encoding
 from voxray.errors import TransportFailedError
 from voxray.events import Mark, Outbound, ReplyInterrupted
-from voxray.protocols.serializer import Serializer
+from voxray.protocols.serializer import Pieces, Serializer
 from voxray.protocols.transport import AudioSource
 
 LEAD_SECS = 0.2  # of audio sent ahead: hides a garbage collection, and is all a barge-in has to take back
 PIECE_SECS = 0.06  # per message: each costs the same, whatever its length
 FRAME_SECS = 0.02  # what `ws_write_coalesce_max_frames` counts
 SEND_SECS = 5.0  # a message that takes longer will never arrive
+LEAST_SECS = 0.25  # how long a carrier's smallest piece may wait for more sound before it is padded
+SILENCE = {Encoding.PCM16: b"\0", Encoding.MULAW: b"\xff", Encoding.ALAW: b"\xd5"}
 OUTBOX_MESSAGES = 2048
 OUTBOX_BYTES = 2 * 1024 * 1024
 
@@ -23,7 +26,8 @@ OUTBOX_BYTES = 2 * 1024 * 1024
 class PacedWriter:
     """Writes one connection's messages through `write`, which sends one message and may block.
 
-    `coalesce_ms`: how long a piece shorter than usual waits for more sound; 0 sends it at once.
+    `coalesce_ms`: how long a piece shorter than usual waits for more sound; 0 sends it at once, unless the serializer's
+    `pieces` want more. `lead_secs`: how far audio is sent ahead of the ear, at least two pieces.
     """
 
     def __init__(
@@ -33,13 +37,18 @@ class PacedWriter:
         *,
         coalesce_ms: float = 0.0,
         coalesce_max_frames: int = 10,
+        lead_secs: float = LEAD_SECS,
         send_secs: float = SEND_SECS,
     ) -> None:
         self._write = write
         self._serializer = serializer
         self._send_secs = send_secs
-        self._coalesce_secs = coalesce_ms / 1000
-        self._piece_secs = min(PIECE_SECS, coalesce_max_frames * FRAME_SECS) if coalesce_ms else PIECE_SECS
+        audio = serializer.audio_out
+        usual_secs = min(PIECE_SECS, coalesce_max_frames * FRAME_SECS) if coalesce_ms else PIECE_SECS
+        self._pieces = serializer.pieces or Pieces(audio.size(usual_secs))
+        self._patience_secs = max(coalesce_ms / 1000, LEAST_SECS if self._pieces.least else 0.0)
+        self._piece_secs = audio.secs(self._pieces.usual)
+        self._lead_secs = max(lead_secs, 2 * self._piece_secs)
         self._outbox: deque[str | bytes] = deque()
         self._outbox_bytes = 0
         self._clears = 0  # interruptions so far: sound taken before one must not be sent after it
@@ -64,6 +73,12 @@ class PacedWriter:
             self._outbox.clear()
             self._sending.cancel()
 
+    def respond(self, message: str | bytes) -> None:
+        """Queue a message of the protocol itself."""
+        self._outbox.append(message)
+        self._outbox_bytes += len(message)
+        self._wake.set()
+
     async def play(self, source: AudioSource) -> None:
         """Write events and the source's audio until cancelled. Raises TransportFailedError."""
         failures: list[TransportFailedError] = []
@@ -86,35 +101,50 @@ class PacedWriter:
             await self._put(message)
 
     async def _run(self, source: AudioSource) -> None:
-        size = self._serializer.audio_out.size(self._piece_secs)
         while True:
             await self.flush()
-            early_secs = source.lead_secs() + self._piece_secs - LEAD_SECS
+            early_secs = source.lead_secs() + self._piece_secs - self._lead_secs
             if early_secs > 0:
                 with anyio.move_on_after(early_secs):
                     await self._woken()
                 continue
             clears = self._clears
-            item = source.take(size)
+            item = source.take(self._pieces.usual)
             if item is None:
                 self._starving.set()
                 await self._woken()
                 continue
-            await self._send_taken(source, item, size, clears)
+            await self._send_taken(source, item, clears)
 
-    async def _send_taken(self, source: AudioSource, item: bytes | Mark, size: int, clears: int) -> None:
+    async def _send_taken(self, source: AudioSource, item: bytes | Mark, clears: int) -> None:
         mark: Mark | None = None
-        if isinstance(item, bytes) and len(item) < size and self._coalesce_secs:
-            await anyio.sleep(self._coalesce_secs)
-            more = source.take(size - len(item)) if clears == self._clears else None
-            if isinstance(more, Mark):
-                mark = more
-            elif more is not None:
-                item += more
+        if isinstance(item, bytes) and len(item) < self._pieces.usual and self._patience_secs:
+            item, mark = await self._completed(source, item, clears)
         await self.flush()  # what taking it caused, such as the news that the reply is audible
         for part in (item, mark):
             if part is not None and clears == self._clears:
                 await self._put_encoded(self._serializer.encode(part))
+
+    async def _completed(self, source: AudioSource, item: bytes, clears: int) -> tuple[bytes, Mark | None]:
+        """`item` with the sound that follows within the patience, up to the end of the utterance; padded to whole
+        multiples."""
+        pieces = self._pieces
+        deadline = anyio.current_time() + self._patience_secs
+        mark: Mark | None = None
+        while len(item) < pieces.usual and mark is None and clears == self._clears:
+            more = source.take(pieces.usual - len(item))
+            if isinstance(more, Mark):
+                mark = more
+            elif more is not None:
+                item += more
+            elif anyio.current_time() >= deadline or 0 < pieces.least <= len(item):
+                break
+            else:
+                self._starving.set()
+                with anyio.move_on_at(deadline):
+                    await self._woken()
+        missing = -len(item) % pieces.multiple
+        return item + SILENCE[self._serializer.audio_out.encoding] * missing, mark
 
     async def _put_encoded(self, encoded: str | bytes | tuple[str | bytes, ...] | None) -> None:
         if isinstance(encoded, tuple):

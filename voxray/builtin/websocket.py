@@ -13,12 +13,12 @@ from urllib.parse import parse_qsl
 import anyio
 from starlette.routing import BaseRoute, WebSocketRoute
 
-from voxray.builtin.paced import PacedWriter
+from voxray.builtin.paced import LEAD_SECS, PacedWriter
 from voxray.errors import ClientIdleError, TransportFailedError
 from voxray.events import Cause, Inbound, Outbound, ProviderFailed
 from voxray.protocols.call import CallInfo
 from voxray.protocols.context import ListenerContext
-from voxray.protocols.serializer import Serializer
+from voxray.protocols.serializer import Response, Serializer
 from voxray.protocols.transport import Answer, AudioSource
 
 logger = logging.getLogger(__name__)
@@ -99,6 +99,7 @@ class WebSocketTransport:
         idle_secs: float = 300.0,
         coalesce_ms: float = 0.0,
         coalesce_max_frames: int = 10,
+        lead_secs: float = LEAD_SECS,
     ) -> None:
         self.audio_in = serializer.audio_in
         self.audio_out = serializer.audio_out
@@ -108,7 +109,11 @@ class WebSocketTransport:
         self._serializer = serializer
         self._idle_secs = idle_secs
         self._writer = PacedWriter(
-            self._write, serializer, coalesce_ms=coalesce_ms, coalesce_max_frames=coalesce_max_frames
+            self._write,
+            serializer,
+            coalesce_ms=coalesce_ms,
+            coalesce_max_frames=coalesce_max_frames,
+            lead_secs=lead_secs,
         )
         self._arrived: deque[bytes | Inbound] = deque()
         self._last = anyio.current_time()
@@ -124,7 +129,11 @@ class WebSocketTransport:
             if payload is None:
                 payload = message.get("text") or ""
             try:
-                self._arrived.extend(self._serializer.decode(payload))
+                for item in self._serializer.decode(payload):
+                    if isinstance(item, Response):
+                        self._writer.respond(item.message)
+                    else:
+                        self._arrived.append(item)
             except ValueError as error:
                 self._misunderstood(str(error))
         return self._arrived.popleft()

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from voxray.audio.format import AudioFormat
 from voxray.events import Inbound, Outbound
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a message demands to be answered by the protocol itself, at once: the answer to a ping, say."""
+
+    message: str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What size of audio messages a carrier wants, in bytes of `audio_out`: never less than `least` but at the end of an
+    utterance, always a multiple of `multiple`, which the end is padded to with silence."""
+
+    usual: int
+    least: int = 0
+    multiple: int = 1
 
 
 class Serializer(Protocol):
@@ -16,8 +34,10 @@ class Serializer(Protocol):
     audio_out: AudioFormat
     answers_marks: bool  # the protocol's clients answer every Mark
 
-    def decode(self, message: str | bytes) -> Iterable[bytes | Inbound]:
-        """What a message means, in order; nothing for what is unknown.
+    pieces: Pieces | None  # None: 60 ms at a time, as it comes
+
+    def decode(self, message: str | bytes) -> Iterable[bytes | Inbound | Response]:
+        """What a message means, in order; nothing for what is unknown. EndRequested says that the call is over.
 
         Raises:
             ValueError: the message cannot be understood; the text is safe to send back.

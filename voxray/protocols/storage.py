@@ -18,9 +18,14 @@ class SessionRecord:
 
 
 class SessionStore(Protocol):
+    """Every method raises StoreError when the store cannot be reached."""
+
     async def get(self, session_id: str) -> SessionRecord | None: ...
 
     async def put(self, record: SessionRecord, *, ttl_secs: float) -> None: ...
+
+    async def take(self, session_id: str) -> SessionRecord | None:
+        """Get and delete in one step: of several that ask at once, one gets it."""
 
     async def delete(self, session_id: str) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Calls from telephone carriers: webhooks, media sockets and REST requests, the same for all of them."""
