@@ -38,8 +38,7 @@ class Alarms:
             self._next = min((at for at, _ in self._due.values()), default=float("inf"))
             with anyio.move_on_at(self._clock.loop_time(self._next)):
                 await self._changed.wait()
-            now = self._clock.now()
             for name, (at, action) in sorted(self._due.items(), key=lambda item: item[1][0]):
-                if at <= now and self._due.get(name) == (at, action):
+                if self._clock.reached(at) and self._due.get(name) == (at, action):
                     del self._due[name]
                     action()

@@ -63,9 +63,7 @@ class Backlog:
         pcm = b"".join(parts)
         self._waiting_bytes -= len(pcm)
         self._taken_bytes += len(pcm)
-        while self._taken_bytes > REPLAYED:
-            oldest = self._taken.popleft()
-            self._taken_bytes -= len(oldest) if oldest else 0
+        self._forget(REPLAYED)
         self._room.set()
         return pcm, flush
 
@@ -81,6 +79,18 @@ class Backlog:
             if part is None:
                 return
             self._taken_bytes -= len(part)
+
+    def reported(self) -> None:
+        """Final words have come: the sound they were made of must not be heard twice. Flushes are still owed."""
+        self._forget(0)
+
+    def _forget(self, kept_bytes: int) -> None:
+        flushes = 0
+        while self._taken_bytes > kept_bytes:
+            part = self._taken.popleft()
+            flushes += part is None
+            self._taken_bytes -= len(part or b"")
+        self._taken.extendleft([None] * flushes)
 
     def rewind(self) -> None:
         """Give everything unconfirmed again."""

@@ -159,7 +159,7 @@ class Conductor:
     # ── the caller's turn ──
 
     def _turn_ended(self, event: TurnEnded) -> None:
-        waited_secs = 0.0 if event.cause == "text" else self._clock.now() - self.hearing.speech_ended_at
+        waited_secs = 0.0 if event.cause in ("text", "dtmf") else self._clock.now() - self.hearing.speech_ended_at
         self._log.append(replace(event, waited_secs=round(waited_secs, 4)))
         for name in ("patience", "too_long"):
             self._alarms.clear(name)

@@ -29,7 +29,7 @@ class Conversation:
         return Prompt(self.messages, tuple(tools), tool_choice)
 
     def replace(self, messages: Iterable[Message]) -> None:
-        """Start over with these messages; an open reply is committed to nothing."""
+        """Start over with these messages; of an open reply only what is said without tools will join them."""
         self._messages = list(messages)
         self._rounds = {}
 
@@ -61,9 +61,12 @@ class Conversation:
         self._messages.extend(ToolResult(call.id, call.name, RUNNING) for call in tool_calls)
 
     def returned(self, result: ToolResult) -> None:
-        """A tool returned, in time or late: its placeholder is replaced. Unknown ids are ignored."""
+        """A tool returned, in time or late: its placeholder is replaced. Unknown ids are ignored.
+
+        Some models use an id again; so only results that are still missing are looked at.
+        """
         for index, message in enumerate(self._messages):
-            if isinstance(message, ToolResult) and message.id == result.id:
+            if isinstance(message, ToolResult) and message.id == result.id and message.text is RUNNING:
                 self._messages[index] = result
                 return
 

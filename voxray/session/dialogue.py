@@ -148,9 +148,9 @@ class Dialogue:
             case Troubled(text):
                 if self.reply_state is ReplyState.NONE:
                     self._start("fallback", text)
-            case TextReceived(text, _, speak):
+            case TextReceived(text, _, speak, via):
                 self._silence("client", take_back=False)
-                self._typed(text, speak)
+                self._typed(text, speak, via)
             case SpeakRequested(text):
                 self._sayings.append(text)
                 if self.reply_state is ReplyState.NONE:
@@ -268,7 +268,7 @@ class Dialogue:
         elif said.cut and self.reply_state is ReplyState.NONE:
             self._start("resume", resumes=said.cut)
 
-    def _typed(self, text: str, speak: bool) -> None:
+    def _typed(self, text: str, speak: bool, via: str) -> None:
         """Text ends an open turn and is answered together with what was said; what is still being said is a turn of
         its own."""
         spoken = ""
@@ -282,7 +282,7 @@ class Dialogue:
             spoken = said.text()
             self.floor = Floor.QUIET
         text = " ".join(filter(None, [spoken, text]))
-        self._commands.append(TurnEnded(self.turn, text, "text"))
+        self._commands.append(TurnEnded(self.turn, text, via))
         self._answer("text", text, speak=speak)
 
     # ── the agent ──

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 CHARS_PER_SEC = 14.0  # letters and digits a second; used only until the voice has told us better
@@ -16,6 +17,7 @@ def weight(text: str) -> int:
 class _Piece:
     round: int
     text: str
+    weight: int
 
 
 class Ledger:
@@ -27,8 +29,11 @@ class Ledger:
     """
 
     def __init__(self) -> None:
+        self.planned: deque[tuple[int, str]] = deque()  # (round, sentence) that the voice was not given yet
         self._pieces: list[_Piece] = []
-        self._anchors: list[tuple[float, int]] = [(0.0, 0)]  # (seconds, characters)
+        self._total = 0  # characters of all pieces
+        self._said = 0  # characters of the pieces that the voice has reported
+        self._anchors: list[tuple[float, float]] = [(0.0, 0.0)]  # (seconds, characters)
         self._written_secs = 0.0
         self._reported = 0  # characters the log says were heard
 
@@ -36,13 +41,10 @@ class Ledger:
     def text(self) -> str:
         return " ".join(piece.text for piece in self._pieces)
 
-    @property
-    def pieces(self) -> int:
-        return len(self._pieces)
-
     def generated(self, text: str, round: int) -> int:
         """A sentence goes to the voice; returns its number."""
-        self._pieces.append(_Piece(round, text))
+        self._pieces.append(_Piece(round, text, weight(text)))
+        self._total += self._pieces[-1].weight
         return len(self._pieces) - 1
 
     def written(self, secs: float) -> None:
@@ -51,19 +53,32 @@ class Ledger:
 
     def padded(self, secs: float) -> None:
         """`secs` more of sound that says nothing, a tone for example."""
-        self._anchors.append((self._written_secs, self._anchors[-1][1]))
+        chars = self._chars(self._written_secs)
+        self._anchor(chars)
         self._written_secs += secs
-        self._anchors.append((self._written_secs, self._anchors[-1][1]))
+        self._anchor(chars)
 
     def synthesized(self, text: str) -> float:
         """`text` ends where the sound written so far ends; returns that second."""
-        chars = min(self._anchors[-1][1] + weight(text), self._total())
-        self._anchors.append((self._written_secs, chars))
+        self._said = min(self._said + weight(text), self._total)
+        self._anchor(self._said)
         return self._written_secs
+
+    def broken_off(self) -> list[str]:
+        """The voice ended too early; returns what it has not said, from the word on at which it seems to have ended."""
+        left = self._chars(self._written_secs)
+        rest = []
+        for piece in self._pieces:
+            said, left = _cut(piece.text, left) if not rest else ("", 0.0)
+            if said != piece.text:
+                rest.append(piece.text[len(said) :].strip())
+        self._said = self._total - sum(map(weight, rest))
+        self._anchor(self._said)
+        return rest
 
     def complete(self) -> None:
         """The voice has said everything: the end of the sound is the end of the text."""
-        self._anchors.append((self._written_secs, self._total()))
+        self._anchor(self._total)
 
     def heard(self, secs: float) -> str:
         """The words whose end lies within the first `secs` of the sound."""
@@ -94,16 +109,17 @@ class Ledger:
         return text[len(known) :].strip()
 
     def rest(self, secs: float) -> list[str]:
-        """The sentences not heard to their end, from the beginning of the one that was cut."""
+        """The sentences not heard to their end, from the beginning of the one that was cut, and those planned."""
         left = self._chars(secs)
-        for index, piece in enumerate(self._pieces):
+        rest: list[str] = []
+        for piece in self._pieces:
             heard, left = _cut(piece.text, left)
-            if heard != piece.text:
-                return [later.text for later in self._pieces[index:]]
-        return []
+            if rest or heard != piece.text:
+                rest.append(piece.text)
+        return rest + [text for _, text in self.planned]
 
-    def _total(self) -> int:
-        return sum(weight(piece.text) for piece in self._pieces)
+    def _anchor(self, chars: float) -> None:
+        self._anchors.append((self._written_secs, max(chars, self._anchors[-1][1])))
 
     def _chars(self, secs: float) -> float:
         before = self._anchors[0]
@@ -113,7 +129,7 @@ class Ledger:
                 return before[1] + share * (after[1] - before[1])
             before = after
         speed = before[1] / before[0] if before[0] > 0 and before[1] else CHARS_PER_SEC
-        return min(before[1] + max(0.0, secs - before[0]) * speed, float(self._total()))
+        return min(before[1] + max(0.0, secs - before[0]) * speed, float(self._total))
 
 
 def _cut(text: str, chars: float) -> tuple[str, float]:

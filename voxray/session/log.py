@@ -30,6 +30,10 @@ class Clock:
         """The event loop's time for a moment of the call, for deadlines."""
         return self._start + at
 
+    def reached(self, at: float) -> bool:
+        """Whether a deadline at that moment of the call has passed: `now() >= at` may differ by rounding."""
+        return anyio.current_time() >= self.loop_time(at)
+
 
 class EventLog:
     """Ordered, typed, time-stamped. Metrics, transcripts and latencies are observers of it.

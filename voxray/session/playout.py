@@ -40,19 +40,20 @@ class Lease:
         self.ledger = Ledger()
         self.revoked = False
         self.audible = False
+        self.unfinished = False  # the model has more to say
         self._playout = playout
         self._marks = 0
 
     async def write(self, audio: bytes) -> None:
         """Append audio in the transport's format; waits while ten seconds are buffered."""
         await self._playout.room()
-        await self._check()
+        await self.check()
         self.ledger.written(self._playout.format.secs(len(audio)))
         self._playout.append(audio)
 
     async def spoken(self, text: str, *, word: bool) -> float:
         """`text` ends at what was written so far; returns that second of the reply's sound."""
-        await self._check()
+        await self.check()
         end_secs = self.ledger.synthesized(text)
         self._marks += 1
         self._playout.append(_Boundary(f"{self.reply}.{self._marks}", text, end_secs, word))
@@ -66,11 +67,12 @@ class Lease:
     async def drained(self) -> None:
         """The same, for a reply whose text did not all become sound."""
         await self._playout.drained()
-        await self._check()
+        await self.check()
 
-    async def _check(self) -> None:
+    async def check(self) -> None:
+        """Return if the lease is still held; a task whose lease was revoked waits here to be cancelled."""
         if self.revoked:
-            await anyio.sleep_forever()  # the scope was cancelled in the same step; delivery is on its way
+            await anyio.sleep_forever()
 
 
 class Playout:
@@ -85,10 +87,12 @@ class Playout:
         self._items: deque[bytes | _Boundary] = deque()
         self._buffered = 0
         self._cap = format.size(BUFFERED_SECS)
+        self._piece = format.size(1.0)
         self._ready = anyio.Event()
         self._room = anyio.Event()
         self._lease: Lease | None = None
         self._sent_secs = 0.0  # of the current lease's sound
+        self._proved_secs = 0.0  # of it that were heard to the end of a piece, by mark or clock
         self._ear_at = 0.0  # when the listener will have heard what was sent
         self._lag_secs = 0.0  # how much later than that they really do, by their marks
         self._marks_answered = answers_marks
@@ -99,16 +103,18 @@ class Playout:
     def lease(self, reply: int) -> Lease:
         """Hand the buffer to a new reply. The former one must be finished or cleared."""
         self._lease = Lease(self, reply)
-        self._sent_secs = 0.0
+        self._sent_secs = self._proved_secs = 0.0
         return self._lease
 
     def append(self, item: bytes | _Boundary) -> None:
         if isinstance(item, bytes):
-            if not item:
-                return
             self._buffered += len(item)
-        self._items.append(item)
-        self._ready.set()
+            # Whole answers may come in one piece; cutting pieces from a long one would copy it each time.
+            self._items.extend(item[start : start + self._piece] for start in range(0, len(item), self._piece))
+        else:
+            self._items.append(item)
+        if self._items:
+            self._ready.set()
 
     async def room(self) -> None:
         while self._buffered > self._cap:
@@ -117,16 +123,14 @@ class Playout:
 
     async def drained(self) -> None:
         """Wait until nothing is buffered and all that was sent has been heard."""
-        while self._items or self._unheard or self.lead_secs() > 0:
+        while self._items or self._unheard or self.lead_secs() > 1e-6:
             if self._items:
-                self._room = anyio.Event()
-                with anyio.move_on_after(max(self.lead_secs(), 0.02)):
-                    await self._room.wait()
+                at = self._clock.now() + max(self.lead_secs(), 0.02)
             else:
-                due = self._unheard[0][0] if self._unheard else self._ear_at
-                self._room = anyio.Event()
-                with anyio.move_on_at(self._clock.loop_time(max(due, self._clock.now()))):
-                    await self._room.wait()
+                at = self._unheard[0][0] + self._grace_secs if self._unheard else self._ear_at
+            self._room = anyio.Event()
+            with anyio.move_on_at(self._clock.loop_time(at)):
+                await self._room.wait()
             self._settle()
 
     def clear(self) -> float:
@@ -195,7 +199,7 @@ class Playout:
 
     def heard_secs(self) -> float:
         """Seconds of the current reply's sound that reached the ear, by marks and clock."""
-        return max(0.0, self._sent_secs - self.lead_secs() - self._lag_secs)
+        return max(self._proved_secs, self._sent_secs - self.lead_secs() - self._lag_secs)
 
     def mark_reached(self, name: str) -> None:
         """The listener played up to this mark, and so up to all before it."""
@@ -210,6 +214,10 @@ class Playout:
                 break
         self._room.set()
 
+    @property
+    def _grace_secs(self) -> float:
+        return MARK_GRACE_SECS if self._marks_answered else 0.0
+
     def _sent(self, boundary: _Boundary) -> None:
         if self._lease is not None:
             self._tell(SpeechSent(self._lease.reply, boundary.text))
@@ -217,13 +225,13 @@ class Playout:
 
     def _settle(self) -> None:
         """Believe the clock for everything that must have been heard by now."""
-        grace = MARK_GRACE_SECS if self._marks_answered else 0.0
-        now = self._clock.now()
-        while self._unheard and self._unheard[0][0] + grace <= now + 1e-9:
+        believed = self._clock.now() - self._grace_secs + 1e-9
+        while self._unheard and self._unheard[0][0] <= believed:
             _, boundary = self._unheard.popleft()
             self._heard(boundary, Proof.WORD_TIME if boundary.word else Proof.ESTIMATE)
 
     def _heard(self, boundary: _Boundary, proof: Proof) -> None:
         if self._lease is not None:
+            self._proved_secs = boundary.end_secs
             self._lease.ledger.reported(boundary.text)
             self._tell(SpeechHeard(self._lease.reply, boundary.text, proof))

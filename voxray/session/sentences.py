@@ -11,7 +11,7 @@ LONGEST = 240  # after which a piece ends at a blank
 
 _ENDS = re.compile(r"""([.!?…]+["')\]»”’]*(?=\s)|[。！？।؟]["')\]»”’]*|\n)""")
 _CLAUSES = re.compile(r"[,;:—–](?=\s)|[，；：、]")
-_ABBREVIATIONS = frozenset(
+_ABBREVIATIONS = re.compile("mr|mrs|ms|dr|prof|sr|jr|st|vs|nr|approx|dept|est|fig|inc|ltd|co|corp")
     [
         "mr",
         "mrs",
@@ -83,7 +83,7 @@ class SentenceSplitter:
             return False
         word = self._text[:at].rsplit(None, 1)[-1] if self._text[:at].strip() else ""
         bare = word.lstrip("\"'([").lower()
-        if bare in _ABBREVIATIONS or (bare != "i" and _INITIALS.fullmatch(bare)):
+        if _ABBREVIATIONS.fullmatch(bare) or (bare != "i" and _INITIALS.fullmatch(bare)):
             return True
         before = self._text[: at - len(word)].rstrip(" ")
         if word == "No" and before:

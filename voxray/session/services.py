@@ -56,6 +56,9 @@ class SessionOptions:
     min_words: int = 1
     interruption_phrases: tuple[str, ...] = ()
     interrupt_min_speech_ms: float = 200.0
+    # keys of a telephone
+    dtmf_timeout_secs: float = 2.0  # of quiet, then the keys so far are a turn
+    dtmf_terminator: str = "#"
     # what the agent is and says
     messages: tuple[Message, ...] = field(default=())
     greeting: str = ""

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 import anyio
 
-from voxray.errors import ClientIdleError, ProviderError, SttStalledError, TransportFailedError
+from voxray.errors import ClientIdleError, ProviderError, SessionError, SttStalledError, TransportFailedError
 from voxray.events import (
     CallEnded,
     CallStarted,
@@ -17,6 +17,7 @@ from voxray.events import (
     ContextAppended,
     ContextReplaced,
     DtmfReceived,
+    DtmfRequested,
     EndRequested,
     Entry,
     Inbound,
@@ -32,6 +33,7 @@ from voxray.events import (
     TextReceived,
     ToolAnswered,
     ToolsReplaced,
+    TransferRequested,
     VadUpdated,
 )
 from voxray.protocols.call import CallInfo, Outcome
@@ -43,6 +45,7 @@ from voxray.session.conductor import Conductor
 from voxray.session.conversation import Conversation
 from voxray.session.dialogue import Dialogue, Rules
 from voxray.session.hearing import Hearing
+from voxray.session.keypad import Keypad
 from voxray.session.log import Clock, EventLog, Observer
 from voxray.session.moves import Opened
 from voxray.session.playout import Playout
@@ -54,7 +57,8 @@ from voxray.session.tools import ToolBox
 from voxray.session.voice_line import VoiceLine
 
 CLOSE_SECS = 1.0  # for saying goodbye to a connection that may be gone
-REVOCABLE = (Cause.AGENT_ENDED,)  # a hang-up that the caller stops by speaking into the goodbye
+KEYS = frozenset("0123456789*#")
+REVOCABLE = (Cause.AGENT_ENDED, Cause.TRANSFERRED)  # a hang-up that the caller stops by speaking into the goodbye
 
 
 class Session:
@@ -112,6 +116,14 @@ class Session:
         )
         self._conductor.hearing = self._hearing
         self._tools = ToolBox(self.log, self.conversation, self, self._tasks)
+        self._keypad = Keypad(
+            self._clock,
+            self._alarms,
+            lambda keys: self._conductor.on(TextReceived(keys, via="dtmf")),
+            timeout_secs=options.dtmf_timeout_secs,
+            terminator=options.dtmf_terminator,
+        )
+        self._transfer_to = ""
         self._pending: tuple[str, str] | None = None  # a hang-up that waits for the end of the reply
         self._ended: tuple[str, str] | None = None
         self._heard_anything = False
@@ -137,6 +149,20 @@ class Session:
     def hang_up(self, cause: str = Cause.AGENT_ENDED, detail: str = "") -> None:
         self._pending = self._pending or (cause, detail)
         self._maybe_hang_up()
+
+    def transfer(self, to: str) -> None:
+        if not self._transport.transfers:
+            raise SessionError("this connection cannot transfer calls")
+        self._transfer_to = to
+        self.hang_up(Cause.TRANSFERRED, to)
+
+    def send_dtmf(self, digits: str) -> None:
+        if not self._transport.sends_dtmf:
+            raise SessionError("this connection cannot send keys")
+        if not digits or not set(digits) <= KEYS:
+            raise SessionError(f'"{digits}" are not keys; use 0-9, * and #')
+        for digit in digits:
+            self._transport.send(DtmfRequested(digit))
 
     def end(self, cause: str, detail: str = "") -> None:
         """End the call now, in the middle of a word if need be."""
@@ -256,7 +282,13 @@ class Session:
                 self._playout.mark_reached(name)
             case VadUpdated(stop_secs, start_secs):
                 self._hearing.gate.update(start_secs=start_secs, stop_secs=stop_secs)
-            case DtmfReceived() | ClientMessage():
+            case DtmfReceived(digit):
+                if digit in KEYS:
+                    self.log.append(item)
+                    if not self._keypad.collecting:
+                        on(InterruptRequested())  # whoever presses a key has heard enough
+                    self._keypad.press(digit)
+            case ClientMessage():
                 self.log.append(item)
             case EndRequested(reason):
                 self.end(Cause.CLIENT_ASKED, reason)
@@ -288,8 +320,11 @@ class Session:
             self.hang_up(Cause.PROVIDER_FAILED, str(error))
 
     def _maybe_hang_up(self) -> None:
-        if self._pending is not None and not self._conductor.busy:
-            self.end(*self._pending)
+        if self._pending is None or self._conductor.busy:
+            return
+        if self._pending[0] == Cause.TRANSFERRED:
+            self._transport.send(TransferRequested(self._transfer_to))
+        self.end(*self._pending)
 
 
 def _rules(services: Services, options: SessionOptions) -> Rules:

@@ -25,6 +25,7 @@ class TurnTimer:
         self._paused_at: float | None = None  # when the pause was noticed
         self._speech_end = 0.0  # when the speech ended
         self._words_at: float | None = None
+        self._words_secs = 0.0  # from the pause to the last words
         self._decided: tuple[int, float, float] | None = None  # (turn, end of speech, decision)
         self._reply = 0
         self._first: dict[type, float] = {}
@@ -37,11 +38,12 @@ class TurnTimer:
                 self._paused_at, self._speech_end, self._words_at = at, at - ago_secs, None
             case Transcribed(final=True):
                 self._words_at = at
-            case TurnEnded(turn=turn, text=text) if text:
-                spoke = self._paused_at is not None
-                self._decided = (turn, self._speech_end if spoke else at, at)
-                self._words_secs = (self._words_at or at) - (self._paused_at or at) if spoke else 0.0
-                self._paused_at = None
+            case TurnEnded(turn, text, cause):
+                paused_at, self._paused_at = self._paused_at, None
+                spoke = paused_at is not None and cause != "text"
+                if text:
+                    self._decided = (turn, self._speech_end if spoke else at, at)
+                    self._words_secs = (self._words_at or at) - (paused_at or at) if spoke else 0.0
             case ReplyStarted(reply=reply):
                 self._reply = reply
                 self._first = {}
