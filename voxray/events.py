@@ -73,6 +73,7 @@ class Cause:
     CALLER_LEFT = "caller_left"  # closed or reset by the other side
     AGENT_ENDED = "agent_ended"  # a tool or plugin hung up
     CLIENT_ASKED = "client_asked"
+    TRANSFERRED = "transferred"  # the caller was handed on to another number
     MAX_DURATION = "max_duration"
     IDLE = "idle"  # nothing came from the client for the idle limit
     DRAINED = "drained"  # the server is stopping
@@ -383,4 +384,11 @@ class DtmfRequested:
     digit: str
 
 
-Outbound = SessionEvent | Mark | ServerMessage | DtmfRequested
+@dataclass(frozen=True, slots=True)
+class TransferRequested:
+    """Hand the caller on to this number."""
+
+    to: str
+
+
+Outbound = SessionEvent | Mark | ServerMessage | DtmfRequested | TransferRequested

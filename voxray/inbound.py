@@ -11,11 +11,13 @@ from voxray.chat import Message, ToolSchema
 
 @dataclass(frozen=True, slots=True)
 class TextReceived:
-    """A typed turn of the user. `run` False: only remember it. `speak` False: answer in text, not in sound."""
+    """A typed turn of the user. `run` False: only remember it. `speak` False: answer in text, not in sound. `via` says
+    how it came: "text" or "dtmf"."""
 
     text: str
     run: bool = True
     speak: bool = True
+    via: str = "text"
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def test_good_configurations_have_no_problems(text: str, problems_of: Check) -> 
         ('{"webrtc_ice_servers": ["stun:a.example", {"urls": "turn:b", "username": "x", "credential": "y"}]}',
          "$.webrtc_ice_servers"),
         ('{"recording": {"worker_count": 4}}', "$.recording.worker_count"),
-        ('{"runner_transport": "twilio"}', "$.runner_transport"),
+        ('{"runner_transport": "daily"}', "$.runner_transport"),
         ('{"transport": "both"}', "$.transport"),
         ('{"console": false}', "$.console"),
         ('{"mcp": {"command": "x"}}', "$.mcp.command"),

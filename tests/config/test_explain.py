@@ -64,8 +64,10 @@ def test_the_example_of_the_architecture(problems_of: Check) -> None:
         ('{"plugin_options": {"audio_gian": {}}}',
          '1:21  $.plugin_options: no plugin named "audio_gian"; did you mean "audio_gain"?'),
         ('{"interruption_phrases": [""]}', "1:27  $.interruption_phrases[0]: shorter than 1 characters"),
-        ('{"runner_transport": "twilio", "proxy_host": "https://x.example/"}',
-         '1:46  $.proxy_host: "https://x.example/" does not have the expected form; '
+        ('{"runner_transport": "twilio"}',
+         '1:22  $.runner_transport: no carrier plugin named "twilio"; is it installed? try: pip install voxray-twilio'),
+        ('{"proxy_host": "https://x.example/"}',
+         '1:16  $.proxy_host: "https://x.example/" does not have the expected form; '
          "write a bare host name such as voice.example.com, without scheme and slash"),
     ],
 )  # fmt: skip

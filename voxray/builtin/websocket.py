@@ -103,6 +103,8 @@ class WebSocketTransport:
     ) -> None:
         self.audio_in = serializer.audio_in
         self.audio_out = serializer.audio_out
+        self.transfers = False
+        self.sends_dtmf = True
         self.answers_marks = serializer.answers_marks
         self._receive = receive
         self._send = send

@@ -171,7 +171,7 @@ def check_runner(facts: Facts) -> Iterator[Finding]:
         yield _warning(
             "runner_port", "runner", "has no effect without runner_transport", "set port", "runner_transport"
         )
-    if settings.dialin and runner != "daily":
+    if settings.dialin and "daily" not in runner:
         yield _warning("dialin", "runner", "needs runner_transport daily", "", "runner_transport")
     elif settings.dialin and not settings.daily_dialin_webhook_secret:
         remedy = "set daily_dialin_webhook_secret"

@@ -150,7 +150,7 @@ class Explainer:
         for name, part in self._schema["properties"].items():
             if name == key:
                 return "the top level"
-            if name in ("recording", "transcripts", "mcp", "metrics") and key in part["properties"]:
+            if name in ("recording", "transcripts", "mcp", "metrics", "telephony") and key in part["properties"]:
                 return f"$.{name}"
         return ""
 

@@ -206,7 +206,7 @@ def _unavailable(data: Any, schema: Mapping[str, Any], registry: Registry, path:
             if not any(value in (row.spec.name, *getattr(row.spec, "enabled_by", ())) and row.spec.kind != "transport"
                        for row in registry.registered()):  # fmt: skip
                 yield _not_available(here, f'"{value}" is ')
-        elif not path and key in ("metrics", "mcp", "recording", "transcripts"):
+        elif not path and key in ("metrics", "mcp", "recording", "transcripts", "telephony"):
             yield from _unavailable(value, part, registry, here)
     if not path and isinstance(data, Mapping) and data.get("provider") == "realtime":
         yield _not_available(("provider",), '"realtime" is ')

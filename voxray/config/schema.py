@@ -32,7 +32,7 @@ from voxray.specs import (
 KINDS: dict[str, type[Spec]] = {
     kind.kind: kind
     for kind in (
-        SttSpec, LlmSpec, TtsSpec, RealtimeSpec, VadSpec, TurnDetectorSpec, ToolSourceSpec, SessionStoreSpec,
+        SttSpec, LlmSpec, TtsSpec, RealtimeSpec, VadSpec, TurnDetectorSpec, ToolSourceSpec, SessionStoreSpec, CarrierSpec,
         TranscriptStoreSpec, RecordingSinkSpec, PipelineSpec,
     )
 }  # fmt: skip
@@ -68,9 +68,9 @@ def compose(registry: Registry, core: Mapping[str, Any] | None = None) -> dict[s
     carriers = [carrier.name for carrier in registry.specs(CarrierSpec)]
     enabling = [name for transport in registry.specs(TransportSpec) for name in transport.enabled_by]
     rooms = [name for name in enabling if name not in properties["transport"]["enum"]]
-    properties["runner_transport"]["enum"] = list(
-        dict.fromkeys([*properties["runner_transport"]["enum"], *carriers, *rooms])
-    )
+    runner = properties["runner_transport"]
+    runner["items"]["enum"] = carriers
+    runner["then"]["enum"] = list(dict.fromkeys(["", *carriers, *rooms, *runner["x-unavailable-values"]]))
     properties["providers"]["properties"] = _providers(registry)
     pipeline = registry.specs(PipelineSpec)
     properties["plugins"]["items"] = {"type": "string", "x-kind": "pipeline", "enum": [spec.name for spec in pipeline]}

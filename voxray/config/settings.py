@@ -45,6 +45,18 @@ class TranscriptSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TelephonySettings:
+    allow_unannounced: bool = False
+    caller_id: str = ""
+    machine_detection: bool = False
+    lead_ms: float = 200.0
+    dtmf_timeout_secs: float = 2.0
+    dtmf_terminator: str = "#"
+    trusted_proxies: tuple[str, ...] = ()
+    personas: Mapping[str, Mapping[str, str]] = field(default_factory=_nothing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolSettings:
     """One entry of `tools`."""
 
@@ -123,7 +135,7 @@ class Settings:
     interruption_phrases: tuple[str, ...] = ()
     interrupt_min_speech_ms: float = 200.0
 
-    runner_transport: str = ""
+    runner_transport: tuple[str, ...] = ()
     proxy_host: str = ""
     dialin: bool = False
     session_store: str = "memory"
@@ -140,6 +152,7 @@ class Settings:
     mcp: McpSettings | None = None
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     transcripts: TranscriptSettings = field(default_factory=TranscriptSettings)
+    telephony: TelephonySettings = field(default_factory=TelephonySettings)
     plugins: tuple[str, ...] = ()
     plugin_options: Mapping[str, Mapping[str, Any]] = field(default_factory=_nothing)
 
@@ -167,6 +180,12 @@ def make_settings(data: Mapping[str, Any], config_file: str = "") -> Settings:
     values["metrics"] = MetricsSettings(**_plain_values(MetricsSettings, data.get("metrics", {})))
     values["recording"] = RecordingSettings(**_plain_values(RecordingSettings, data.get("recording", {})))
     values["transcripts"] = TranscriptSettings(**_plain_values(TranscriptSettings, data.get("transcripts", {})))
+    telephony = _without_comments(data.get("telephony", {}))
+    values["telephony"] = TelephonySettings(**_plain_values(TelephonySettings, telephony))
+    runner = data.get("runner_transport") or ()
+    values["runner_transport"] = (runner,) if isinstance(runner, str) else tuple(runner)
+    if values["runner_transport"] and data.get("runner_port"):
+        values["port"] = int(data["runner_port"])
     mcp = data.get("mcp")
     values["mcp"] = McpSettings(**_plain_values(McpSettings, mcp)) if mcp and mcp.get("command") else None
     values["tools"] = tuple(_tool(entry) for entry in data.get("tools", ()))

@@ -55,6 +55,16 @@ class SessionHandle(Protocol):
     def hang_up(self, cause: str = "agent_ended", detail: str = "") -> None:
         """End the call once everything said so far has been heard."""
 
+    def transfer(self, to: str) -> None:
+        """Hand the caller on to another number once everything said so far has been heard; the call then ends here.
+
+        Raises:
+            SessionError: this connection cannot transfer.
+        """
+
+    def send_dtmf(self, digits: str) -> None:
+        """Send keys (0-9, *, #) to the other side. Raises SessionError: this connection cannot, or other keys."""
+
     def send(self, message: ServerMessage) -> None:
         """Send a message to the client, if its protocol has room for one."""
 

@@ -123,6 +123,9 @@ class Carrier(Protocol):
     """Made once at server start as `factory(context, **options)`; keeps credentials, no state of calls."""
 
     name: str
+    transfers: bool  # `transfer` gives a request
+    sends_dtmf: bool  # by `send_dtmf` or by its serializer
+    proves_streams: bool  # its media socket carries a proof of its own, so that it needs no token of ours
 
     def claims(self, webhook: Webhook) -> bool:
         """Is this webhook of this carrier? Asked where several share one path."""

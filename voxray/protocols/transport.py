@@ -29,6 +29,8 @@ class Transport(Protocol):
 
     audio_in: AudioFormat  # what receive() returns
     audio_out: AudioFormat  # what play() takes
+    transfers: bool  # TransferRequested works
+    sends_dtmf: bool  # DtmfRequested works
     answers_marks: bool  # every Mark comes back as MarkReached when the other side has played up to it
 
     async def receive(self) -> bytes | Inbound:

@@ -80,16 +80,22 @@ def failure(scope: Scope, refusal: Refusal) -> bytes:
 
 
 async def respond(
-    scope: Scope, send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()
+    scope: Scope,
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    *,
+    content_type: str = "application/json",
 ) -> None:
-    """Send one JSON answer; to a websocket that was not accepted yet, as an HTTP answer where the server can."""
+    """Send one answer, JSON unless said otherwise; to a websocket that was not accepted yet, as an HTTP answer where the server can."""
     prefix = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
     await send(
         {
             "type": f"{prefix}.start",
             "status": status,
             "headers": [
-                (b"content-type", b"application/json"),
+                (b"content-type", content_type.encode()),
                 (b"content-length", str(len(body)).encode()),
                 (b"cache-control", b"no-store"),
                 *headers,

@@ -83,6 +83,8 @@ class FakeTransport:
     ) -> None:
         self.audio_in = audio_in
         self.audio_out = audio_out
+        self.transfers = True
+        self.sends_dtmf = True
         self.sent: list[tuple[float, Outbound]] = []
         self.closed: tuple[str, str] | None = None
         self.acknowledge_marks = acknowledge_marks
