@@ -376,9 +376,7 @@ def test_two_faults_at_once(seed):
     rng = random.Random(seed)
     voice_fault = rng.choice([{}, {0: Fault(DOWN)}, {0: Fault(stall=True)}, {1: Fault(REFUSED, after_secs=0.3)}])
     model = rng.choice([["Fine. Really."], [[DOWN], "Fine."], [[STALL]], [["Half a line. And", DOWN]], [[REFUSED]]])
-    ears = rng.choice(
-        [[], [Utterance("", error=DOWN)], [Utterance("hm", flushes=False)], [Utterance("hi", twice=True)]]
-    )
+    ears = rng.choice([None, Utterance("", error=DOWN), Utterance("hm", flushes=False), Utterance("hi", twice=True)])
     caller = FakeTransport(acknowledge_marks=rng.random() < 0.3)
     for _ in range(3):
         caller.say(rng.uniform(0.3, 2.0)).silence(rng.uniform(0.1, 4.0))

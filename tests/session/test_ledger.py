@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -185,7 +187,7 @@ SENTENCES = st.lists(st.text(st.sampled_from("ab1 .,é字"), max_size=30).map(st
 def test_what_is_heard_only_grows_and_is_the_beginning_of_the_text(sentences: list[str], times: list[float]) -> None:
     ledger = spoken(*sentences)
     heard = [ledger.heard(secs) for secs in sorted(times)]
-    assert all(later.startswith(earlier) for earlier, later in zip(heard, heard[1:], strict=False))
+    assert all(later.startswith(earlier) for earlier, later in pairwise(heard))
     assert all(ledger.text.startswith(text) for text in heard)
 
 

@@ -67,7 +67,7 @@ class Ledger:
     def broken_off(self) -> list[str]:
         """The voice ended too early; returns what it has not said, from the word on at which it seems to have ended."""
         left = self._chars(self._written_secs)
-        rest = []
+        rest: list[str] = []
         for piece in self._pieces:
             said, left = _cut(piece.text, left) if not rest else ("", 0.0)
             if said != piece.text:

@@ -12,27 +12,6 @@ LONGEST = 240  # after which a piece ends at a blank
 _ENDS = re.compile(r"""([.!?…]+["')\]»”’]*(?=\s)|[。！？।؟]["')\]»”’]*|\n)""")
 _CLAUSES = re.compile(r"[,;:—–](?=\s)|[，；：、]")
 _ABBREVIATIONS = re.compile("mr|mrs|ms|dr|prof|sr|jr|st|vs|nr|approx|dept|est|fig|inc|ltd|co|corp")
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "sr",
-        "jr",
-        "st",
-        "vs",
-        "nr",
-        "approx",
-        "dept",
-        "est",
-        "fig",
-        "inc",
-        "ltd",
-        "co",
-        "corp",
-    ]
-)
 _INITIALS = re.compile(r"[^\W\d_](\.[^\W\d_])*")  # J. and e.g. and U.S.
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
 _BLOCK = re.compile(r"^\s{0,3}(?:#{1,6}\s+|>\s+|[-*+•]\s+)", re.MULTILINE)
