@@ -126,18 +126,7 @@ class WebSocketTransport:
 
     async def receive(self) -> bytes | Inbound:
         while not self._arrived:
-            message = await self._next()
-            payload = message.get("bytes")
-            if payload is None:
-                payload = message.get("text") or ""
-            try:
-                for item in self._serializer.decode(payload):
-                    if isinstance(item, Response):
-                        self._writer.respond(item.message)
-                    else:
-                        self._arrived.append(item)
-            except ValueError as error:
-                self._misunderstood(str(error))
+            await self._take_in()
         return self._arrived.popleft()
 
     def send(self, event: Outbound) -> None:
@@ -169,6 +158,21 @@ class WebSocketTransport:
             except TransportFailedError:
                 logger.debug("the last events did not reach the client")
             await self._send({"type": "websocket.close", "code": code, "reason": _shortened(reason)})
+
+    async def _take_in(self) -> None:
+        """Read one message."""
+        message = await self._next()
+        payload = message.get("bytes")
+        if payload is None:
+            payload = message.get("text") or ""
+        try:
+            for item in self._serializer.decode(payload):
+                if isinstance(item, Response):
+                    self._writer.respond(item.message)
+                else:
+                    self._arrived.append(item)
+        except ValueError as error:
+            self._misunderstood(str(error))
 
     async def _next(self) -> ASGIMessage:
         message = await self._receive()

@@ -105,6 +105,8 @@ class StreamStart:
     call: PhoneCall
     serializer: Serializer
     probe: bool = False  # the carrier only tests the address: answer, but hold no call
+    answers: Sequence[str | bytes] = ()  # what the opening messages demand to be answered, at once
+    carrier_closes: bool = False  # our serializer ends the call by a message, then the carrier closes the socket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,15 @@ class Dial:
     answer_url: str
     machine_detection: bool = False
     timeout_secs: int = 60
+
+
+class StreamRefusedError(ValueError):
+    """A media socket brings no valid proof, or offers nothing we can use. `farewell` is how its protocol says so, to be
+    sent before the socket is closed; the text is safe to send as well."""
+
+    def __init__(self, reason: str, farewell: Sequence[str | bytes] = ()) -> None:
+        super().__init__(reason)
+        self.farewell = farewell
 
 
 class Carrier(Protocol):
@@ -140,7 +151,8 @@ class Carrier(Protocol):
         """Is this media socket of this carrier, by its handshake's headers and first one or two messages?
 
         Raises:
-            ValueError: it is, but makes no sense or brings no valid proof.
+            ValueError: it is, but makes no sense or brings no valid proof; StreamRefusedError if there is something to
+                say to that.
         """
 
     def busy(self) -> WebhookAnswer:

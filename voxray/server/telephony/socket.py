@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
 import anyio
 
-from voxray.builtin.websocket import POLICY, WebSocketTransport
-from voxray.errors import StoreError
-from voxray.events import Cause, DtmfRequested, EndRequested, Inbound, Outbound, TransferRequested
+from voxray.builtin.websocket import CLOSE_SECS, POLICY, WebSocketTransport
+from voxray.errors import StoreError, TransportFailedError
+from voxray.events import CallEnded, Cause, DtmfRequested, EndRequested, Inbound, Outbound, TransferRequested
 from voxray.protocols.call import CallInfo
-from voxray.protocols.carrier import Carrier, PhoneCall, StreamStart
+from voxray.protocols.carrier import Carrier, PhoneCall, StreamRefusedError, StreamStart
 from voxray.protocols.transport import Answer
 from voxray.server.envelope import Receive, Scope, Send
 from voxray.server.telephony.announced import Announcement, joined
@@ -29,7 +29,11 @@ PROBE_SECS = 10.0
 
 
 class Unwelcome(Exception):  # noqa: N818  a decision, not a fault
-    """This socket is not taken; the text says why, and is safe to send."""
+    """This socket is not taken; the text says why, and is safe to send. `farewell` goes before the close."""
+
+    def __init__(self, reason: str, farewell: Sequence[str | bytes] = ()) -> None:
+        super().__init__(reason)
+        self.farewell = farewell
 
 
 class MediaSocket:
@@ -52,6 +56,8 @@ class MediaSocket:
         except (Unwelcome, TimeoutError, StoreError) as error:
             reason = str(error) or f"no start within {START_SECS:g} s"
             logger.warning("a media socket was refused", extra={"reason": reason})
+            for message in error.farewell if isinstance(error, Unwelcome) else ():
+                await send({"type": "websocket.send", "bytes" if isinstance(message, bytes) else "text": message})
             await send({"type": "websocket.close", "code": POLICY, "reason": reason[:120]})
             return
         except anyio.EndOfStream:
@@ -62,6 +68,7 @@ class MediaSocket:
             await transport.hold_probe(PROBE_SECS)
             return
         await self._answer(transport, _info(scope, call, announcement.body))
+        await transport.part()
         transport.hang_up()
 
     async def _recognized(
@@ -77,7 +84,8 @@ class MediaSocket:
                 try:
                     start = carrier.recognize(opening, headers)
                 except ValueError as error:
-                    raise Unwelcome(f"{carrier.name}: {error}") from error
+                    farewell = error.farewell if isinstance(error, StreamRefusedError) else ()
+                    raise Unwelcome(f"{carrier.name}: {error}", farewell) from error
                 if start is not None:
                     return carrier, start
         raise Unwelcome("no carrier of this server speaks like this")
@@ -118,6 +126,10 @@ class PhoneTransport(WebSocketTransport):
         self._lines = lines
         self._call = call
         self._left = False  # the carrier ended the call, or took the caller elsewhere
+        self._carrier_closes = start.carrier_closes
+        self._closing: tuple[str, str] | None = None  # cause and detail, once the call is over
+        for message in start.answers:
+            self._writer.respond(message)
 
     async def receive(self) -> bytes | Inbound:
         item = await super().receive()
@@ -136,7 +148,24 @@ class PhoneTransport(WebSocketTransport):
 
     async def close(self, cause: str, detail: str) -> None:
         self._left = self._left or cause in (Cause.CALLER_LEFT, Cause.CLIENT_ASKED, Cause.TRANSFERRED)
-        await super().close(cause, detail)
+        if not self._carrier_closes:
+            await super().close(cause, detail)
+        elif self._closing is None:
+            self._closing = (cause, detail)
+            self.send(CallEnded(cause, detail))  # a call that was refused has had none
+
+    async def part(self) -> None:
+        """Where the carrier is to close the socket: say the last words, give it time to, then close."""
+        if self._closing is None:
+            return
+        with anyio.move_on_after(CLOSE_SECS, shield=True):
+            try:
+                while True:
+                    await self._writer.flush()
+                    await self._take_in()
+            except (anyio.EndOfStream, TransportFailedError):
+                pass
+        await super().close(*self._closing)
 
     def hang_up(self) -> None:
         """Closing the socket does not end a phone call at most carriers."""
@@ -147,13 +176,12 @@ class PhoneTransport(WebSocketTransport):
         """Answer a carrier that only tests the address."""
         with anyio.move_on_after(secs):
             try:
-                await self._writer.flush()
                 while True:
-                    await self.receive()
                     await self._writer.flush()
-            except anyio.EndOfStream:
+                    await self._take_in()
+            except (anyio.EndOfStream, TransportFailedError):
                 return
-        await self.close("probe", "")
+        await super().close("probe", "")
 
     def _request(self, request: Any, purpose: str) -> bool:
         return self._lines.send(self._carrier.name, request, purpose=purpose, call_id=self._call.call_id)
