@@ -1,4 +1,4 @@
-"""The ten hooks. Five declare what a plugin offers, five let it take part in the program's life."""
+"""The hooks. Five declare what a plugin offers, six let it take part in the program's life."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from voxray.config.problems import Problem
     from voxray.config.settings import Settings
-    from voxray.protocols.call import CallInfo, Outcome
+    from voxray.protocols.call import CallInfo, CallSetup, Outcome
     from voxray.specs import CarrierSpec, PipelineSpec, ProviderSpec, SerializerSpec, StoreSpec, TransportSpec
 
 hookspec = pluggy.HookspecMarker("voxray")
@@ -72,6 +72,15 @@ def voxray_resolve_secret(name: str) -> str | None:
 
     Called once per secret at server start, never by `validate`; may block and use the network. Voxray's own
     implementation reads the environment and is tried last.
+    """
+
+
+@hookspec(firstresult=True)
+def voxray_prepare_call(call: CallInfo) -> CallSetup | None:
+    """Say how this call is held: persona, messages, greeting, language; None to let the next plugin try.
+
+    Called when a call was answered, before its session begins: by the number that was dialled, the caller, or what came
+    with the call. Runs on the event loop: must not block. Exceptions are logged and ignored.
     """
 
 

@@ -60,7 +60,7 @@ def test_the_example_of_the_architecture(problems_of: Check) -> None:
         ('{"mcp": {"comand": "x"}}', '1:10  $.mcp: unknown key "comand"; did you mean "command"?'),
         ('{"tools": [{"nme": "call_control"}]}',
          '1:13  $.tools[0]: unknown key "nme"; did you mean "name"?'),
-        ('{"tools": [{"name": "call_control", "x": 1}]}', '1:37  $.tools[0]: unknown option "x"; there is name'),
+        ('{"tools": [{"name": "call_control", "x": 1}]}', '1:37  $.tools[0]: unknown option "x"; there are name, tools, transfer_to'),
         ('{"plugin_options": {"audio_gian": {}}}',
          '1:21  $.plugin_options: no plugin named "audio_gian"; did you mean "audio_gain"?'),
         ('{"interruption_phrases": [""]}', "1:27  $.interruption_phrases[0]: shorter than 1 characters"),

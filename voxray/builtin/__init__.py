@@ -33,8 +33,22 @@ def voxray_register_providers() -> list[VadSpec | TurnDetectorSpec | ToolSourceS
         ),
         ToolSourceSpec(
             name="call_control",
-            title="Call control: lets the model end the call",
+            title="Call control: lets the model end the call, transfer it and press keys",
             factory="voxray.builtin.call_control:CallControl",
+            options={
+                "tools": {
+                    "type": "array",
+                    "items": {"type": "string", "enum": ["end_call", "transfer_call", "send_dtmf"]},
+                    "default": ["end_call"],
+                    "description": "what the model may do",
+                },
+                "transfer_to": {
+                    "type": "object",
+                    "additionalProperties": {"type": "string"},
+                    "default": {},
+                    "description": "names the model may transfer to, and their numbers; none: any number",
+                },
+            },
         ),
     ]
 

@@ -23,8 +23,7 @@ STAGES = {"waited": "wait", "stt": "stt", "llm_first_token": "llm", "tts_first_a
 def progress_shown(count: int) -> Iterator[Progress]:
     """Show on a terminal what the calls are doing; on anything else, nothing."""
     from rich.console import Console
-    from rich.progress import Progress as Bar
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:

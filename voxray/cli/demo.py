@@ -24,7 +24,9 @@ FAILED = 1
 @click.option("--check", is_flag=True, help="Let a synthetic caller speak ten dialogues, and count what is understood.")
 @click.option("--dialogue", "wanted", multiple=True, metavar="NAME", help="With --check: only those so called.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: print the results as JSON.")
-@click.option("--log-level", default="warn", type=click.Choice(["debug", "info", "warn", "error"]), help="How much to log.")
+@click.option(
+    "--log-level", default="warn", type=click.Choice(["debug", "info", "warn", "error"]), help="How much to log."
+)
 def command(
     *,
     host: str,

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("voxray.cli.serve:command", "Answer calls."),
     "demo": ("voxray.cli.demo:command", "Talk to a finished agent, offline."),
     "call": ("voxray.cli.call:command", "Call an agent with a synthetic caller."),
+    "dial": ("voxray.cli.dial:command", "Have a running server call a number."),
     "validate": ("voxray.cli.validate:command", "Check a configuration."),
     "schema": ("voxray.cli.schema:command", "Print the configuration's JSON Schema."),
     "providers": ("voxray.cli.providers:command", "Show what the installed plugins offer."),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 GOOD, CANNOT_READ, HAS_PROBLEMS = 0, 1, 2
 
 
-def validate(path: str, format: str = "text", strict: bool = False) -> int:  # noqa: A002 - the option's name
+def validate(path: str, format: str = "text", strict: bool = False) -> int:
     """Print all problems of the file at `path` and return the exit status.
 
     0: good, or warnings only; 1: the file cannot be read; 2: problems (`strict`: warnings count).

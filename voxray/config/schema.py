@@ -32,8 +32,8 @@ from voxray.specs import (
 KINDS: dict[str, type[Spec]] = {
     kind.kind: kind
     for kind in (
-        SttSpec, LlmSpec, TtsSpec, RealtimeSpec, VadSpec, TurnDetectorSpec, ToolSourceSpec, SessionStoreSpec, CarrierSpec,
-        TranscriptStoreSpec, RecordingSinkSpec, PipelineSpec,
+        SttSpec, LlmSpec, TtsSpec, RealtimeSpec, VadSpec, TurnDetectorSpec, ToolSourceSpec, SessionStoreSpec,
+        CarrierSpec, TranscriptStoreSpec, RecordingSinkSpec, PipelineSpec,
     )
 }  # fmt: skip
 _TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})

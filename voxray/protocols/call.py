@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from voxray.chat import Message
 from voxray.events import ServerMessage
 
 
@@ -24,6 +25,16 @@ class CallInfo:
     callee: str = ""
     direction: str = "inbound"
     body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSetup:
+    """How one call differs from the configuration; empty fields change nothing."""
+
+    system_prompt: str = ""
+    messages: tuple[Message, ...] = ()
+    greeting: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,8 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What size of audio messages a carrier wants, in bytes of `audio_out`: never less than `least` but at the end of an
-    utterance, always a multiple of `multiple`, which the end is padded to with silence."""
+    """What size of audio messages a carrier wants, in bytes of `audio_out`: never less than `least` but at the end of
+    an utterance, always a multiple of `multiple`, which the end is padded to with silence."""
 
     usual: int
     least: int = 0

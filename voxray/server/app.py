@@ -17,6 +17,9 @@ from voxray.server.routes.endpoint import PREFIX, Doc, Endpoint
 from voxray.server.routes.health import health, ready
 from voxray.server.routes.metrics import metrics_endpoint
 from voxray.server.runtime import Runtime
+from voxray.server.telephony.lines import SOCKET_PATH
+from voxray.server.telephony.routes import phone_endpoints
+from voxray.server.telephony.socket import MediaSocket
 
 SOCKET_DOC = Doc(
     summary="A call over a websocket",
@@ -55,10 +58,15 @@ def create_app(runtime: Runtime, *, extra: Sequence[Endpoint] = (), body_secs: f
         metrics_endpoint(runtime.metrics),
         *extra,
     ]
+    if runtime.lines is not None:
+        endpoints += phone_endpoints(runtime.lines, settings.proxy_host, settings.telephony.trusted_proxies)
     documented = [*endpoints, *_documented(listening)]
     endpoints += docs_endpoints(partial(make_document, documented))
     routes = [route for endpoint in endpoints for route in _routes(endpoint, gate)]
     routes += [_guarded(route, gate) for route in listening]
+    if runtime.lines is not None:
+        media = MediaSocket(runtime.lines, runtime.calls.answer, idle_secs=settings.ws_idle_timeout_secs)
+        routes.append(WebSocketRoute(SOCKET_PATH, Guarded(media, gate, name="telephony_ws", call=True)))
     router = Router(routes, redirect_slashes=False, default=_not_found)
     return RequestIds(Observed(Recovery(router), runtime.metrics))
 

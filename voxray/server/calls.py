@@ -78,14 +78,14 @@ class Calls:
     def __init__(
         self,
         services: Services | None,
-        options: SessionOptions,
+        prepare: Callable[[CallInfo], SessionOptions],
         metrics: Metrics,
         *,
         hooks: Hooks | None = None,
         max_sessions: int = 0,
     ) -> None:
         self._services = services
-        self._options = options
+        self._prepare = prepare
         self._metrics = metrics
         self._hooks = hooks or Hooks()
         self._max_sessions = max_sessions
@@ -115,7 +115,9 @@ class Calls:
             log_context.request_id.set(info.request_id)
         started = anyio.current_time()
         tally = _Tally()
-        session = Session(transport, info, self._services, self._options, (tally, self._call_metrics(self._services)))
+        session = Session(
+            transport, info, self._services, self._prepare(info), (tally, self._call_metrics(self._services))
+        )
         self._began(session)
         outcome: Outcome | None = None
         try:
@@ -143,6 +145,7 @@ class Calls:
         """A timer ran this much too late."""
         self._lags = [*self._lags[1 - LAG_PROBES :], secs]
         self._metrics.set("event_loop_lag_seconds", secs)
+        self._metrics.set("event_loop_tasks", float(len(anyio.get_running_tasks())))
 
     async def drain(self, secs: float) -> None:
         """Take no more calls; give those we have `secs` to end by themselves, then hang up."""

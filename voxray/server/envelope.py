@@ -88,7 +88,8 @@ async def respond(
     *,
     content_type: str = "application/json",
 ) -> None:
-    """Send one answer, JSON unless said otherwise; to a websocket that was not accepted yet, as an HTTP answer where the server can."""
+    """Send one answer, JSON unless said otherwise; to a websocket that was not accepted yet, as an HTTP answer where
+    the server can."""
     prefix = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
     await send(
         {

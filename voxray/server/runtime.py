@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
-from voxray.chat import System
+from voxray.builtin.memory_store import MemoryStore
 from voxray.config.resolve import Choice, Choices, choose, resolve
 from voxray.config.secrets import Secrets
 from voxray.config.settings import Settings
 from voxray.errors import ProviderRefused
+from voxray.protocols.call import CallInfo, CallSetup
+from voxray.protocols.carrier import Carrier
 from voxray.protocols.serializer import Serializer
 from voxray.protocols.storage import SessionStore
 from voxray.protocols.transport import Listener
@@ -24,12 +26,13 @@ from voxray.registry import Registry, make
 from voxray.server.calls import Calls, Hooks
 from voxray.server.envelope import ErrorCode, Refusal
 from voxray.server.metrics import Metrics
+from voxray.server.preparation import Preparation, session_options
+from voxray.server.telephony.lines import Lines
 from voxray.session.services import Services, SessionOptions
-from voxray.specs import SerializerSpec, Spec, TransportSpec
+from voxray.specs import CarrierSpec, SerializerSpec, Spec, TransportSpec
 from voxray.wire.context import Context
 from voxray.wire.pool import vendor_client
 
-ENERGY_MIN_VOLUME = 0.05  # speech seldom reaches more on the scale of the energy detector
 OFF = frozenset({"", "0", "false"})
 
 
@@ -46,6 +49,7 @@ class Runtime:
     registry: Registry | None = None
     services: Services | None = None
     options: SessionOptions = field(default_factory=SessionOptions)
+    lines: Lines | None = None  # of telephone carriers
 
 
 class ListenerContext(Context):
@@ -119,13 +123,15 @@ class open_runtime:  # noqa: N801  used as a function: `async with open_runtime(
         self._http = await self._stack.enter_async_context(vendor_client())
         choices = resolve(settings, self._registry, self._env)
         services = await self._services(choices)
-        store = await self._optional(choices.session_store)
+        store = await self._optional(choices.session_store) or MemoryStore()
         metrics = Metrics(enabled=settings.metrics_enabled)
         options = session_options(settings)
-        calls = Calls(services, options, metrics, hooks=hooks(self._registry), max_sessions=settings.max_sessions)
+        prepare = Preparation(options, settings.telephony.personas, preparers(self._registry))
+        calls = Calls(services, prepare, metrics, hooks=hooks(self._registry), max_sessions=settings.max_sessions)
         listeners = [await self._listener(spec) for spec in self._registry.specs(TransportSpec) if self._enabled(spec)]
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._tasks.start_soon(calls.watch_lag)
+        carriers = [await self._carrier(name) for name in settings.runner_transport]
         return Runtime(
             settings=settings,
             calls=calls,
@@ -136,7 +142,15 @@ class open_runtime:  # noqa: N801  used as a function: `async with open_runtime(
             registry=self._registry,
             services=services,
             options=options,
+            lines=Lines(carriers, settings.telephony, store, self._http, metrics, self._tasks, refusal=calls.refusal)
+            if carriers
+            else None,
         )
+
+    async def _carrier(self, name: str) -> Carrier:
+        spec = self._registry.get(CarrierSpec, name)
+        made: Carrier = await self._made(choose(self._settings, spec, self._env))
+        return made
 
     async def _services(self, choices: Choices) -> Services | None:
         if choices.stt is None or choices.llm is None or choices.tts is None:
@@ -192,38 +206,8 @@ class open_runtime:  # noqa: N801  used as a function: `async with open_runtime(
         return made
 
     def _enabled(self, spec: TransportSpec) -> bool:
-        return self._settings.transport in spec.enabled_by or self._settings.runner_transport in spec.enabled_by
-
-
-def session_options(settings: Settings) -> SessionOptions:
-    """How calls are held, from the configuration."""
-    energy = settings.vad_type == "energy"
-    return SessionOptions(
-        turn_detection=settings.turn_detection,
-        turn_stop_secs=settings.turn_stop_secs,
-        turn_pre_speech_ms=settings.turn_pre_speech_ms + settings.vad_start_secs * 1000,
-        turn_max_duration_secs=settings.turn_max_duration_secs,
-        user_turn_stop_timeout_secs=settings.user_turn_stop_timeout_secs,
-        user_idle_timeout_secs=settings.user_idle_timeout_secs,
-        vad_confidence=settings.vad_confidence,
-        vad_start_secs=settings.vad_start_secs_vad,
-        vad_stop_secs=settings.vad_stop_secs,
-        vad_min_volume=min(settings.vad_min_volume, ENERGY_MIN_VOLUME) if energy else settings.vad_min_volume,
-        allow_interruptions=settings.allow_interruptions,
-        interruption_strategy=settings.interruption_strategy,
-        min_words=max(1, settings.min_words),
-        interruption_phrases=settings.interruption_phrases,
-        interrupt_min_speech_ms=settings.interrupt_min_speech_ms,
-        messages=(System(settings.system_prompt),) if settings.system_prompt else (),
-        greeting=settings.greeting,
-        waiting_phrase=settings.waiting_phrase,
-        fallback_phrase=settings.fallback_phrase,
-        language=settings.stt_language or None,
-        max_silence_secs=settings.max_silence_secs,
-        max_duration_secs=max(0.0, settings.rtc_max_duration_secs),
-        max_tool_rounds=settings.max_tool_rounds,
-        input_queue_cap=settings.pipeline_input_queue_cap,
-    )
+        wanted = {self._settings.transport, *self._settings.runner_transport}
+        return not wanted.isdisjoint(spec.enabled_by)
 
 
 def hooks(registry: Registry) -> Hooks:
@@ -233,6 +217,12 @@ def hooks(registry: Registry) -> Hooks:
         started=[_taking(impl, "session") for impl in relay.voxray_session_started.get_hookimpls()],
         ended=[_taking(impl, "session", "outcome") for impl in relay.voxray_session_ended.get_hookimpls()],
     )
+
+
+def preparers(registry: Registry) -> list[Callable[[CallInfo], CallSetup | None]]:
+    """The plugins that have something to say about how a call is held, in pluggy's order."""
+    hookimpls = registry.manager.hook.voxray_prepare_call.get_hookimpls()
+    return [cast(Callable[[CallInfo], CallSetup | None], impl.function) for impl in reversed(hookimpls)]
 
 
 def _taking(implementation: Any, *names: str) -> Callable[..., None]:

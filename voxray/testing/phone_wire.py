@@ -1,6 +1,7 @@
 """A simulated carrier's half of a phone call, without sockets: what it sends, and what it makes of what we send.
 
-Simulators are strict where the real carrier is: what it would drop, refuse or complain about raises `CarrierRejectsError`.
+Simulators are strict where the real carrier is: what it would drop, refuse or complain about raises
+`CarrierRejectsError`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Connections to vendors for a whole process, cheap however many there are.
 
-httpcore's pool looks at every connection it has, with a system call each, whenever a request begins or ends; at a hundred
-calls that was a fifth of the processor. Several small pools in turn cost what a small pool costs.
+httpcore's pool looks at every connection it has, with a system call each, whenever a request begins or ends; at fifty
+calls that was a tenth of the processor. Several small pools in turn cost what a small pool costs.
 """
 
 from __future__ import annotations

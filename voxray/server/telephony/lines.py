@@ -145,7 +145,7 @@ class Lines:
             "news of a phone call",
             extra={"carrier": carrier.name, "call_id": event.call_id, "kind": event.kind, "value": event.value},
         )
-        self._metrics.count("carrier_events_total", carrier.name, event.kind, event.value)
+        self._metrics.count("carrier_events_total", carrier.name, event.kind)
 
     def _count(self, carrier: Carrier, outcome: str) -> None:
         self._metrics.count("carrier_webhooks_total", carrier.name, outcome)

@@ -46,18 +46,20 @@ DIAL = Doc(
 )
 
 
-class PhoneRoutes:
-    """Endpoints over the server's lines."""
+def phone_endpoints(lines: Lines, proxy_host: str, trusted_proxies: Sequence[str]) -> list[Endpoint]:
+    """The webhooks of all carriers, and placing calls."""
+    return _PhoneRoutes(lines, proxy_host, trusted_proxies).endpoints()
 
+
+class _PhoneRoutes:
     def __init__(self, lines: Lines, proxy_host: str, trusted_proxies: Sequence[str]) -> None:
         self._lines = lines
         self._proxy_host = proxy_host
         self._trusted_proxies = trusted_proxies
 
     def endpoints(self) -> list[Endpoint]:
-        made = [self._webhook("telephony_root", "/", None)]
-        for carrier in self._lines.carriers.values():
-            made.append(self._webhook(f"telephony_{carrier.name}", f"/telephony/{carrier.name}", carrier))
+        carriers = self._lines.carriers.values()
+        webhooks = [self._webhook(f"telephony_{each.name}", f"/telephony/{each.name}", each) for each in carriers]
         dial = Endpoint(
             name="calls",
             path="",
@@ -67,7 +69,7 @@ class PhoneRoutes:
             keyed=True,
             cors=True,
         )
-        return [*made, dial]
+        return [self._webhook("telephony_root", "/", None), *webhooks, dial]
 
     def _webhook(self, name: str, path: str, carrier: Carrier | None) -> Endpoint:
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
