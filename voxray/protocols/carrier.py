@@ -84,6 +84,9 @@ class WebhookAnswer:
     status: int = 200
     call: PhoneCall | None = None  # a call whose stream will come: announced by this webhook
     requests: Sequence[CarrierRequest] = ()  # to be sent after answering
+    when_busy: Sequence[
+        CarrierRequest
+    ] = ()  # to be sent instead when all lines are taken, where an answer cannot say so
     event: CallEvent | None = None  # news of a call, for the log and the call's record
 
 

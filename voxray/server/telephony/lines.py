@@ -79,6 +79,8 @@ class Lines:
         if answer.call is not None:
             if self._refusal():
                 self._count(carrier, "busy")
+                for request in answer.when_busy:
+                    self.send(carrier.name, request, purpose="busy", call_id=answer.call.call_id)
                 return carrier.busy()
             call, body = answer.call, dict(webhook.query)
             body.pop("dial", None)
