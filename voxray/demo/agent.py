@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -45,14 +45,17 @@ class MissingPartsError(VoxrayError):
     """Packages that the demo is made of are not installed, or broken."""
 
 
-def demo_registry() -> Registry:
+def demo_registry(entries: Iterable[EntryPoint] | None = None) -> Registry:
     """The demo's own plugins and no others: what else is installed, or named in VOXRAY_PLUGINS, does not matter to it.
+
+    `entries` are those installed unless given.
 
     Raises:
         MissingPartsError: some are missing; the message says what to install.
     """
     names = {name for _, name in PARTS}
-    installed = [entry for entry in entry_points(group=GROUP) if entry.name in names]
+    found = entry_points(group=GROUP) if entries is None else entries
+    installed = [entry for entry in found if entry.name in names]
     registry = Registry.load(only=(), entries=[*installed, HOTEL_DESK])
     missing = {name for kind, name in PARTS if not _has(registry, kind, name)}
     broken = [f"{each.distribution} could not be loaded: {each.error}" for each in registry.broken]

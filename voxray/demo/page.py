@@ -37,9 +37,7 @@ def page_endpoints(about: Mapping[str, Any]) -> Sequence[Endpoint]:
     sources = {entry.name: entry.read_bytes() for entry in folder.iterdir() if _suffix(entry.name) in TYPES}
     sources["agent.json"] = json.dumps(dict(about)).encode()
     index = sources.pop("index.html")
-    doc = Doc(
-        summary="A page to talk to the agent", tags=("calls",), produces="text/html", responses={200: ("", None)}
-    )
+    doc = Doc(summary="A page to talk to the agent", tags=("calls",), produces="text/html", responses={200: ("", None)})
     return [
         Endpoint(name="page", path="/", handlers={"GET": _sender(index, TYPES[".html"])}, docs={"GET": doc}),
         *(

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -125,10 +126,8 @@ async def _lines(descriptor: int, *, prompt: str) -> AsyncIterator[str]:
         if prompt:
             click.echo(prompt, nl=False)
         while b"\n" not in rest:
-            try:
+            with suppress(PermissionError):  # a plain file is always readable, and cannot be waited for
                 await anyio.wait_readable(descriptor)
-            except PermissionError:
-                pass  # a plain file is always readable, and cannot be waited for
             chunk = os.read(descriptor, READ_BYTES)
             if not chunk:
                 if rest:

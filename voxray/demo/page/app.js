@@ -14,11 +14,11 @@ const STATES = {
   listening: ["Listening", "Say something."],
   hearing: ["Hearing you", "Go on; a short pause ends your turn."],
   thinking: ["Thinking", "The answer is on its way."],
-  speaking: ["Speaking", "Speak up to interrupt, or press Esc."],
+  speaking: ["Speaking", "Speak to interrupt it, or press Esc."],
   retrying: ["Calling again", ""],
   ended: ["Call ended", "Start again whenever you like."],
 };
-const TYPED = { listening: "Type below.", hearing: "", speaking: "Press Esc to cut it short." };
+const TYPED = { listening: "Type below.", hearing: "", speaking: "Interrupt it, or press Esc." };
 
 const address = new URL("ws", location.href);
 address.protocol = address.protocol.replace("http", "ws");

@@ -3,8 +3,9 @@
 /**
  * An item is one of
  *   { id, who: "user", text, interim }              words of the caller; `interim` ones may still change
- *   { id, who: "agent", text, heard, cut, over, timing }
- *        `text` is all it set out to say, `heard` the part that reached the ear, `cut` that it was interrupted
+ *   { id, who: "agent", text, heard, audible, cut, over, timing }
+ *        `text` is all it set out to say, `heard` the part that reached the ear, `cut` that it was interrupted; one that was
+ *        given up before it could be heard is removed
  *   { id, who: "tool", name, arguments, result, failed }
  *   { id, who: "note", text, kind }
  */
@@ -13,6 +14,7 @@ export class Conversation {
   #changed;
   #next = 1;
   #words; // the caller's item that is still open
+  #hearing = false; // since they began to speak, until their turn ends
   #replies = new Map(); // number → item
   #tools = new Map();
 
@@ -51,12 +53,17 @@ export class Conversation {
 
   see(type, data) {
     switch (type) {
+      case "UserStartedSpeakingFrame":
+        this.#hearing = true;
+        return;
       case "TranscriptionFrame":
         return this.#transcribed(data);
       case "UserTurnFrame":
         return this.#turnEnded(data);
       case "AggregatedTextFrame":
         return this.#said(data.reply, data.text);
+      case "BotStartedSpeakingFrame":
+        return this.#update(this.#reply(data.reply), { audible: true });
       case "TTSTextFrame":
         return this.#heard(data);
       case "InterruptionFrame":
@@ -71,6 +78,7 @@ export class Conversation {
   }
 
   #transcribed({ text, finalized }) {
+    if (!finalized && !this.#hearing) return; // a recogniser's guess at silence
     const item = this.#words ?? (text && this.#add({ who: "user", text: "", interim: "" }));
     if (!item) return;
     this.#words = item;
@@ -80,6 +88,7 @@ export class Conversation {
 
   #turnEnded({ text, cause }) {
     if (cause === "text") return;
+    this.#hearing = false;
     if (text && !this.#words) this.#words = this.#add({ who: "user", text: "", interim: "" });
     if (text) this.#update(this.#words, { text });
     this.#closeWords();
@@ -102,10 +111,10 @@ export class Conversation {
     if (item && !item.over) this.#update(item, { heard: joined(item.heard, text) });
   }
 
-  #interrupted({ reply, heard, heard_secs: secs, by }) {
+  #interrupted({ reply, heard, heard_secs: secs }) {
     const item = this.#replies.get(reply);
     if (!item) return;
-    if (by === "abandoned" && !heard) {
+    if (!item.audible) {
       this.#replies.delete(reply);
       return this.#drop(item);
     }
@@ -131,7 +140,7 @@ export class Conversation {
     let item = this.#replies.get(number);
     if (!item) {
       this.#closeWords();
-      item = this.#add({ who: "agent", text: "", heard: "", cut: false, over: false });
+      item = this.#add({ who: "agent", text: "", heard: "", audible: false, cut: false, over: false });
       this.#replies.set(number, item);
     }
     return item;

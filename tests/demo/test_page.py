@@ -1,0 +1,229 @@
+"""The demo's page in Chromium, with the real server behind it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.demo.browser import chromium, opened
+
+PAGE = Path("voxray/demo/page")
+PICTURES = Path("docs/pictures")
+WATCH_INTERIM = """() => {
+  window.interim = [];
+  new MutationObserver(() => {
+    for (const found of document.querySelectorAll(".interim")) window.interim.push(found.textContent);
+  }).observe(document.getElementById("conversation"), { childList: true, subtree: true });
+}"""
+LAST_OVER = """(count) => {
+  const answers = voxray.conversation.items.filter(({ who }) => who === "agent");
+  return answers.length >= count && answers.at(-1).over;
+}"""
+
+
+def until(page: Any, condition: str, secs: float = 20) -> None:
+    """Wait for an expression to be true. The browser's own way of it is `eval`, which the page's policy forbids."""
+    deadline = time.monotonic() + secs
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(50)
+
+
+def say(page: Any, text: str) -> None:
+    page.fill("#text", text)
+    page.keyboard.press("Enter")
+
+
+def test_a_spoken_conversation_with_an_interruption(demo: str, spoken: Path, playwright: Any) -> None:
+    with chromium(playwright, wav=spoken) as browser, opened(browser, demo, device_scale_factor=2) as page:
+        page.evaluate(WATCH_INTERIM)
+        page.click("#talk")
+        page.wait_for_selector("#orb[data-state=hearing]")
+        until(page, "Number(document.getElementById('orb').style.getPropertyValue('--level')) > 0.2")
+        assert page.evaluate("voxray.client.playedSecs") > 2  # the greeting was heard
+        page.wait_for_selector(".agent .cut")
+        _picture(page, "demo-interrupted")
+        page.wait_for_selector("text=seven until ten")
+        until(page, f"({LAST_OVER})(3)")
+        said = [item["text"] for item in page.evaluate("voxray.conversation.items") if item["who"] == "user"]
+        assert said == ["what are your opening hours", "when is breakfast"]
+        answer, cut = page.text_content(".agent:has(.cut) .words"), page.text_content(".agent .cut")
+        assert answer.startswith("Agent: The desk is open")
+        assert cut.strip()
+        assert len(cut) < len(answer) - len("Agent: The desk")
+        assert any("opening" in words for words in page.evaluate("window.interim"))
+        assert page.evaluate("voxray.client.playedSecs") > 6
+        assert page.locator("#turns li").count() == 2
+        widths = page.eval_on_selector_all("#turns li:last-child .bar span", "all => all.map(it => it.offsetWidth)")
+        assert sum(widths) > 50
+        pause = page.inner_text("#legend [data-stage=pause] dd")
+        assert re.fullmatch(r"0\.\d\d s", pause)
+        page.click("#end")
+        page.wait_for_selector("text=You ended the call.")
+        assert page.is_visible("#talk")
+
+
+def test_a_typed_turn_is_answered_and_can_be_cut_short(demo: str, browser: Any) -> None:
+    with opened(browser, demo) as page:
+        say(page, "What are your opening hours?")
+        page.wait_for_selector("text=until eleven at night")
+        until(page, "voxray.client.playedSecs > 0.6")
+        page.wait_for_selector(".agent .bar")
+        page.keyboard.press("Escape")
+        page.wait_for_selector(".agent .cut")
+        played = page.evaluate("voxray.client.playedSecs")
+        say(page, "I want to book a room for two nights")
+        page.wait_for_selector("text=On which day do you arrive?")
+        assert played < 3
+        until(page, f"voxray.client.playedSecs > {played} + 0.5")
+
+
+def test_the_agent_hangs_up_and_the_page_says_so(demo: str, browser: Any) -> None:
+    with opened(browser, demo) as page:
+        say(page, "goodbye")
+        page.wait_for_selector("text=The agent said goodbye and hung up.")
+        assert page.inner_text("#state") == "Call ended"
+        assert not page.is_visible("#notice")
+
+
+def test_a_refused_microphone_is_explained_and_typing_still_works(demo: str, playwright: Any) -> None:
+    with chromium(playwright, microphone=False) as browser, opened(browser, demo) as page:
+        page.click("#talk")
+        page.wait_for_selector("#notice[data-kind=error]")
+        assert "does not let this page use the microphone" in page.inner_text("#notice")
+        assert page.evaluate("document.activeElement.id") == "text"
+        page.keyboard.type("When is breakfast?")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("text=seven until ten")
+
+
+def test_a_full_server_is_explained(demo: str, browser: Any) -> None:
+    with opened(browser, demo) as page:
+        page.route_web_socket("**/ws", lambda socket: socket.close(code=1013, reason="try again later"))
+        page.click("#type")
+        page.wait_for_selector("#notice[data-kind=error]")
+        assert "full" in page.inner_text("#notice")
+        assert page.inner_text("#state") == "Call ended"
+
+
+def test_a_lost_connection_is_made_again(demo: str, browser: Any) -> None:
+    calls: list[Any] = []
+
+    def route(socket: Any) -> None:
+        calls.append(socket)
+        if len(calls) == 1:
+            socket.send('{"type":"StartFrame","data":{"audio_out_sample_rate":24000}}')
+            socket.close(code=1012, reason="")
+        else:
+            socket.connect_to_server()
+
+    with opened(browser, demo) as page:
+        page.route_web_socket("**/ws", route)
+        page.click("#type")
+        page.wait_for_selector("#orb[data-state=retrying]")
+        assert "Calling again" in page.inner_text("#hint")
+        page.wait_for_selector("text=Welcome to the Harbor Hotel")
+        assert len(calls) == 2
+
+
+def test_a_fault_of_the_server_is_shown_in_words(demo: str, browser: Any) -> None:
+    def route(socket: Any) -> None:
+        socket.send('{"type":"StartFrame","data":{"audio_out_sample_rate":24000}}')
+        socket.send('{"type":"ErrorFrame","data":{"error":"no answer in time","fatal":false,"processor":"llm"}}')
+
+    with opened(browser, demo) as page:
+        page.route_web_socket("**/ws", route)
+        page.click("#type")
+        page.wait_for_selector("text=The language model failed: no answer in time")
+
+
+def test_the_keyboard_reaches_everything_in_the_order_of_the_page(demo: str, browser: Any) -> None:
+    with opened(browser, demo) as page:
+        page.wait_for_selector("#sayings button")
+        reached = []
+        for _ in range(11):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("(document.activeElement.id || document.activeElement.textContent).trim()"))
+        assert reached[:2] == ["talk", "type"]
+        assert "Goodbye." in reached
+        assert reached[8:11] == ["text", "Send", "Event log"]
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.getElementById('log').open")
+
+
+TONE = """async ([from, to, hz, size]) => {
+  const { Resampler } = await import("/page/resampler.js");
+  const sound = Float32Array.from({ length: from }, (_, at) => Math.sin((2 * Math.PI * hz * at) / from));
+  const pieces = new Resampler(from, to), out = [];
+  for (let at = 0; at < sound.length; at += size) out.push(...pieces.push(sound.subarray(at, at + size)));
+  const whole = new Resampler(from, to).push(sound);
+  const middle = out.slice(to / 4, (to * 3) / 4);
+  const rms = Math.sqrt(middle.reduce((sum, value) => sum + value * value, 0) / middle.length);
+  return { rms, length: out.length, same: whole.every((value, at) => value === out[at]) };
+}"""
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(48_000, 16_000), (44_100, 16_000), (24_000, 48_000), (24_000, 44_100)])
+def test_a_changed_rate_keeps_what_fits_and_nothing_else(demo: str, browser: Any, from_hz: int, to_hz: int) -> None:
+    with opened(browser, demo) as page:
+        kept = page.evaluate(TONE, [from_hz, to_hz, 1000, 128])
+        assert kept["rms"] == pytest.approx(0.7071, rel=0.01)
+        assert kept["same"]
+        assert abs(kept["length"] - to_hz) < 40
+        if to_hz < from_hz:
+            assert page.evaluate(TONE, [from_hz, to_hz, to_hz * 0.6, 128])["rms"] < 0.001
+
+
+def test_the_part_that_was_heard_is_found_in_the_text(demo: str, browser: Any) -> None:
+    split = "async ([text, heard]) => (await import('/page/conversation.js')).splitHeard(text, heard)"
+    with opened(browser, demo) as page:
+        assert page.evaluate(split, ["One two. Three four.", "One  two.Three"]) == ["One two. Three", " four."]
+        assert page.evaluate(split, ["One two.", ""]) == ["", "One two."]
+        assert page.evaluate(split, ["One two.", "Something else"]) == ["Something else", "One two."]
+
+
+def test_the_page_is_small_and_asks_nobody_else() -> None:
+    files = [path for path in PAGE.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 150_000
+    for path in files:
+        addresses = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s\"')]*", path.read_text(encoding="utf-8")))
+        assert addresses <= {"http://www.w3.org/2000/svg", "//localhost:3042/ws"}, path
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("demo-light", {"color_scheme": "light"}),
+        ("demo-dark", {"color_scheme": "dark"}),
+        ("demo-phone", {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"}),
+    ],
+)
+def test_the_page_fits_its_window(demo: str, browser: Any, name: str, options: dict[str, Any]) -> None:
+    with opened(browser, demo, device_scale_factor=2, **options) as page:
+        say(page, "I want to book a room for two nights on Monday")
+        page.wait_for_selector("text=For how many guests?")
+        until(page, f"({LAST_OVER})(1)")
+        say(page, "What are your opening hours?")
+        page.wait_for_selector("text=until eleven at night")
+        until(page, "voxray.client.playedSecs > 2.5")
+        page.keyboard.press("Escape")
+        page.wait_for_selector(".agent .cut")
+        say(page, "Two guests")
+        page.wait_for_selector("text=Is that right?")
+        until(page, f"({LAST_OVER})(3)")
+        say(page, "Yes please")
+        page.wait_for_selector("text=Your room is booked")
+        page.wait_for_selector(".agent:last-child .bar")
+        _picture(page, name)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def _picture(page: Any, name: str) -> None:
+    if os.environ.get("VOXRAY_PICTURES"):
+        page.wait_for_timeout(350)  # until what has just arrived is fully there
+        page.screenshot(path=PICTURES / f"{name}.png")
