@@ -16,6 +16,7 @@ from tools.source import ROOT, Import, imports, is_test, module_name, plugin_fol
 from voxray.cli.main import COMMANDS
 
 LAYER_0 = (
+    "voxray.boundary",
     "voxray.errors",
     "voxray.events",
     "voxray.inbound",

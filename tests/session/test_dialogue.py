@@ -153,7 +153,18 @@ CASES: dict[str, tuple[list[Event], list[Command]]] = {
             *(Abandon(1, ""), StartReply(2, 2, "turn", "the end")),
         ],
     ),
+    "who stops right after that has said one turn": (
+        [SPEAK, TurnTooLong(), PAUSE, final("a story"), SETTLED],
+        [
+            *(TurnStarted(1), FlushStt(), FlushStt(), TurnEnded(1, "a story", "max_duration")),
+            StartReply(1, 1, "turn", "a story"),
+        ],
+    ),
     # the client
+    "pressed keys are a turn": (
+        [TextReceived("DTMF: 12#", via="dtmf")],
+        [TurnStarted(1), TurnEnded(1, "DTMF: 12#", "dtmf"), StartReply(1, 1, "text", "DTMF: 12#")],
+    ),
     "typed text is a turn": (
         [TextReceived("typed", speak=False)],
         [TurnStarted(1), TurnEnded(1, "typed", "text"), StartReply(1, 1, "text", "typed", speak=False)],

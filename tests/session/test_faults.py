@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from contextlib import asynccontextmanager
 
+import anyio
 import pytest
 
 from tests.session.calls import BRISK, Call, hold
@@ -166,13 +168,116 @@ def test_a_voice_that_stalls_is_broken_by_a_tone_and_given_up():
     assert call.messages[-1] == Assistant("Sorry.")
 
 
-def test_a_voice_that_breaks_off_keeps_what_was_heard():
-    call = ask(
-        tts=ScriptedTts(faults={0: Fault(DOWN, after_secs=1.0)}), llm=ScriptedLlm(["A sentence of some length."])
-    )
+@pytest.mark.parametrize("voice", [ScriptedTts, ScriptedSynthesizer])
+def test_a_voice_that_breaks_off_goes_on_at_the_word(voice):
+    tts = voice(faults={0: Fault(DOWN, after_secs=1.0)})
+    call = ask(tts=tts, llm=ScriptedLlm(["A sentence of some length. And a second one."]))
+    assert call.messages[-1] == Assistant("A sentence of some length. And a second one.")
+    assert tts.sentences == ["A sentence of some length.", "some length.", "And a second one."]
+    assert [event.stage for event in call.all(ProviderRetried)] == ["tts"]
+    assert not call.all(ReplyFailed)
+
+
+@pytest.mark.parametrize("voice", [ScriptedTts, ScriptedSynthesizer])
+def test_a_voice_that_breaks_off_for_good_keeps_what_was_heard(voice):
+    faults = {0: Fault(DOWN, after_secs=1.0), **dict.fromkeys(range(1, 9), Fault(DOWN))}
+    call = ask(tts=voice(faults=faults), llm=ScriptedLlm(["A sentence of some length."]))
     assert call.all(ReplyFailed)[0].stage == "tts"
     assert call.messages[1].interrupted
     assert "A sentence of some length.".startswith(call.messages[1].text)
+    assert call.messages[1].text
+
+
+@pytest.mark.parametrize("voice", [ScriptedTts, ScriptedSynthesizer])
+def test_a_voice_that_says_nothing_was_not_heard(voice):
+    """It accepts the text and gives no sound: what was not said must not be in the conversation."""
+    call = ask(tts=voice(faults=dict.fromkeys(range(99), Fault(None))), llm=ScriptedLlm(["One. Two."]))
+    assert call.all(ReplyFailed)[0].stage == "tts"
+    assert call.messages == (User("words 1"),)
+    assert call.caller.heard(), "the caller must hear something"
+
+
+def test_a_voice_whose_connection_died_between_two_turns_is_opened_again_and_loses_nothing():
+    tts = ScriptedTts(faults={1: Fault(DOWN)})
+    caller = FakeTransport().say(1.0).listen().silence(60.0).say(1.0).listen().leave()
+    call = hold(caller, tts=tts, llm=ScriptedLlm(["One.", "Two. Three."]))
+    assert call.messages[-1] == Assistant("Two. Three.")
+    assert len(call.all(ProviderRetried)) == 1
+
+
+class HastyVoice(ScriptedTts):
+    """Ends after its first sentence."""
+
+    @asynccontextmanager
+    async def open(self):
+        yield self
+
+    def speak(self, text):
+        async def first():
+            async for sentence in text:
+                yield sentence
+                return
+
+        return super().speak(first())
+
+
+def test_a_voice_that_ends_before_the_text_is_asked_for_the_rest():
+    call = ask(tts=HastyVoice(), llm=ScriptedLlm(["One. Two. Three."]))
+    assert call.messages[-1] == Assistant("One. Two. Three.")
+
+
+class GroupedVoice(ScriptedTts):
+    """Works with tasks of its own, so that its errors come in groups."""
+
+    @asynccontextmanager
+    async def speak(self, text):
+        async with anyio.create_task_group(), super().speak(text) as items:
+            yield items
+
+
+class GroupedLlm(ScriptedLlm):
+    @asynccontextmanager
+    async def generate(self, prompt):
+        async with anyio.create_task_group(), super().generate(prompt) as items:
+            yield items
+
+
+class GroupedStt(ScriptedStt):
+    @asynccontextmanager
+    async def open(self, *, language=None):
+        async with anyio.create_task_group(), super().open(language=language) as stream:
+            yield stream
+
+
+def test_errors_in_groups_are_errors_like_others():
+    call = ask(
+        tts=GroupedVoice(faults={0: Fault(DOWN)}),
+        llm=GroupedLlm([[DOWN], "Here I am."]),
+        stt=GroupedStt(["lost", "hello"], breaks_after_secs=[0.5]),
+    )
+    assert call.messages == (User("hello"), Assistant("Here I am."))
+    assert sorted(event.stage for event in call.all(ProviderRetried)) == ["llm", "stt", "tts"]
+
+
+def test_many_sentences_and_no_voice_are_one_failure():
+    text = " ".join(f"Sentence number {number}." for number in range(40))
+    call = ask(tts=ScriptedTts(faults=dict.fromkeys(range(99), Fault(REFUSED))), llm=ScriptedLlm([text] * 3))
+    assert call.all(ReplyFailed)[0].stage == "tts"
+    assert call.outcome.cause != "error"
+
+
+class NeverOpens(ScriptedTts):
+    @asynccontextmanager
+    async def open(self):
+        await anyio.sleep_forever()
+        yield self
+
+
+def test_a_voice_that_cannot_be_reached_leaves_at_least_a_tone():
+    call = ask(tts=NeverOpens())
+    assert call.caller.heard(), "the caller must hear something"
+    assert max(silences(call)) < MAX_SILENCE + 0.3
+    assert call.outcome.cause in ("caller_left", "provider_failed")
 
 
 @pytest.mark.parametrize("piece", [1, 3, 333, 4097])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
 from voxray import log_context
-from voxray.events import Cause, Entry, ReplyFailed, ReplyInterrupted, ReplyStarted, TurnEnded, TurnTimed
+from voxray.boundary import boundary
+from voxray.events import Cause
 from voxray.protocols.call import CallInfo, Outcome
 from voxray.protocols.transport import Transport
-from voxray.server.boundary import boundary
 from voxray.server.call_metrics import CallMetrics, model_label
 from voxray.server.metrics import Metrics
 from voxray.session.services import Services, SessionOptions
@@ -34,42 +34,6 @@ class Hooks:
 
     started: Sequence[Callable[[CallInfo], None]] = ()
     ended: Sequence[Callable[[CallInfo, Outcome], None]] = ()
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What the record of a call needs, for calls that cannot give it themselves."""
-
-    turns: int = 0
-    replies: int = 0
-    interruptions: int = 0
-    failures: int = 0
-    latencies_secs: list[float] = field(default_factory=list)
-
-    def __call__(self, entry: Entry) -> None:
-        match entry.event:
-            case TurnEnded():
-                self.turns += 1
-            case ReplyStarted():
-                self.replies += 1
-            case ReplyInterrupted():
-                self.interruptions += 1
-            case ReplyFailed():
-                self.failures += 1
-            case TurnTimed(total_secs=total):
-                self.latencies_secs.append(total)
-
-    def outcome(self, cause: str, detail: str, duration_secs: float) -> Outcome:
-        return Outcome(
-            cause=cause,
-            detail=detail,
-            duration_secs=duration_secs,
-            turns=self.turns,
-            replies=self.replies,
-            interruptions=self.interruptions,
-            failures=self.failures,
-            latencies_secs=tuple(self.latencies_secs),
-        )
 
 
 class Calls:
@@ -113,24 +77,16 @@ class Calls:
         log_context.session_id.set(info.session_id)
         if info.request_id:
             log_context.request_id.set(info.request_id)
-        started = anyio.current_time()
-        tally = _Tally()
-        session = Session(
-            transport, info, self._services, self._prepare(info), (tally, self._call_metrics(self._services))
-        )
+        metrics = self._call_metrics(self._services)
+        session = Session(transport, info, self._services, self._prepare(info), (metrics,))
         self._began(session)
-        outcome: Outcome | None = None
         try:
             with boundary("answering a call") as fault:
-                outcome = await session.run()
+                await session.run()
             if fault.error is not None:
                 await transport.close(Cause.ERROR, "")
         finally:
-            duration = anyio.current_time() - started
-            if outcome is None:
-                cause, detail = (Cause.ERROR, type(fault.error).__name__) if fault.error else (Cause.DRAINED, "")
-                outcome = tally.outcome(cause, detail, duration)
-            self._over(session, outcome)
+            self._over(session, session.outcome)
 
     async def watch_lag(self) -> None:
         """Measure for ever how late the event loop is."""

@@ -8,7 +8,7 @@ import uuid
 import anyio
 
 from voxray import log_context
-from voxray.server.boundary import boundary
+from voxray.boundary import boundary
 from voxray.server.envelope import ASGIApp, ErrorCode, Message, Receive, Refusal, Scope, Send, refuse
 from voxray.server.metrics import Metrics
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from voxray.boundary import boundary
 from voxray.builtin.chat_json import parse_messages
 from voxray.chat import Message, System
 from voxray.config.settings import Settings
 from voxray.protocols.call import CallInfo, CallSetup
-from voxray.server.boundary import boundary
 from voxray.session.services import SessionOptions
 
 logger = logging.getLogger(__name__)

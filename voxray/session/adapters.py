@@ -3,7 +3,7 @@ voice. The session only sees the full ones."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -11,10 +11,9 @@ import anyio
 from voxray.audio.convert import PcmReader
 from voxray.audio.format import AudioFormat, Encoding
 from voxray.chat import Usage
-from voxray.errors import ProviderError, ProviderUnavailable
+from voxray.errors import ProviderUnavailable
 from voxray.protocols.stt import Flushed, SpeechToText, SttStream, Transcript, UtteranceRecognizer
 from voxray.protocols.tts import SentenceSynthesizer, Spoken, TextToSpeech, Voice
-from voxray.session.retry import retry_delay
 from voxray.streaming import streaming
 
 SHORTEST_UTTERANCE = 3200  # bytes: 0.1 s; vendors refuse less, and nothing is said in it
@@ -71,31 +70,22 @@ def text_to_speech(
     *,
     first_audio_secs: float,
     idle_secs: float,
-    on_retry: Callable[[int], object],
 ) -> TextToSpeech:
     if isinstance(provider, SentenceSynthesizer):
-        return _SentenceVoice(provider, name, first_audio_secs, idle_secs, on_retry)
+        return _SentenceVoice(provider, name, first_audio_secs, idle_secs)
     return provider
 
 
 class _SentenceVoice:
-    """Sentence by sentence, each with its deadline, its retries before the first byte, and its `Spoken` mark."""
+    """Sentence by sentence, each with its deadlines and its `Spoken` mark."""
 
-    def __init__(
-        self,
-        synthesizer: SentenceSynthesizer,
-        name: str,
-        first_audio_secs: float,
-        idle_secs: float,
-        on_retry: Callable[[int], object],
-    ) -> None:
+    def __init__(self, synthesizer: SentenceSynthesizer, name: str, first_audio_secs: float, idle_secs: float) -> None:
         self.audio = AudioFormat(Encoding.PCM16, synthesizer.audio.rate_hz)  # what PcmReader makes of it
         self._source = synthesizer.audio
         self._synthesizer = synthesizer
         self._name = name
         self._first_audio_secs = first_audio_secs
         self._idle_secs = idle_secs
-        self._on_retry = on_retry
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Voice]:
@@ -104,22 +94,9 @@ class _SentenceVoice:
     @streaming
     async def speak(self, text: AsyncIterable[str]) -> AsyncGenerator[bytes | Spoken | Usage, None]:
         async for sentence in text:
-            attempt = 0
-            while True:
-                started = False
-                try:
-                    async with self._sentence(sentence) as chunks:
-                        async for chunk in chunks:
-                            started = True
-                            yield chunk
-                    break
-                except ProviderError as error:
-                    attempt += 1
-                    delay = retry_delay(error, attempt)
-                    if started or delay is None:
-                        raise
-                self._on_retry(attempt)
-                await anyio.sleep(delay)
+            async with self._sentence(sentence) as chunks:
+                async for chunk in chunks:
+                    yield chunk
             yield Spoken(sentence)
             yield Usage(characters=len(sentence))
 

@@ -109,3 +109,25 @@ class Backlog:
         self._waiting_bytes = self._taken_bytes = 0
         self._room.set()
         return lost, flushes
+
+
+class Recent:
+    """The last seconds of sound; pcm16 mono 16 kHz."""
+
+    def __init__(self, secs: float) -> None:
+        self._cap = int(secs * BYTES_PER_SEC) // 2 * 2
+        self._pieces: deque[bytes] = deque()
+        self._bytes = 0
+
+    def append(self, pcm: bytes) -> None:
+        self._pieces.append(pcm)
+        self._bytes += len(pcm)
+        while self._bytes - len(self._pieces[0]) > self._cap:
+            self._bytes -= len(self._pieces.popleft())
+
+    def join(self) -> bytes:
+        return b"".join(self._pieces)[-self._cap :] if self._cap else b""
+
+    def clear(self) -> None:
+        self._pieces.clear()
+        self._bytes = 0

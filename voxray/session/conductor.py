@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from anyio.abc import TaskGroup
 
-from voxray.audio.convert import Converter
-from voxray.audio.format import AudioFormat, Encoding
-from voxray.audio.tone import earcon
 from voxray.errors import ProviderError
 from voxray.events import (
     Cause,
@@ -53,10 +51,22 @@ from voxray.session.moves import (
     TurnTooLong,
     Wait,
 )
+from voxray.session.patience import Patience
 from voxray.session.playout import Lease, Playout
-from voxray.session.reply import Replier, StageFailedError
+from voxray.session.reply import Replier
 from voxray.session.services import Services, SessionOptions
+from voxray.session.silence import SilenceWatch, tone_of
+from voxray.session.speaking import StageFailedError
 from voxray.session.taps import Taps, through
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """What is left of a reply that was cut off."""
+
+    reply: int = 0
+    rest: tuple[str, ...] = ()
+    unfinished: bool = False  # the model had more to say
 
 
 class Conductor:
@@ -95,10 +105,26 @@ class Conductor:
         self._on_idle = on_idle
         self._lease: Lease | None = None
         self._reply = StartReply(0, 0, "")
-        self._owed_at: float | None = None  # since when the caller waits for sound
-        self._toned = False  # the silence of this reply was broken by a tone already
-        self._rests: dict[int, list[str]] = {}  # sentences that the newest interruption cut off, by reply
+        self._asked = ""  # what the conversation holds as the words that the present reply answers
+        self._cut = _Cut()
         self._failures = 0  # in a row
+        self._speech_ended_at = 0.0
+        self._events: deque[Event] = deque()
+        self._running = False
+        self._closed = False
+        self._silence = SilenceWatch(
+            options.max_silence_secs, clock=clock, alarms=alarms, playout=playout, on_silence=self._too_silent
+        )
+        self._patience = Patience(
+            services.turn,
+            options.turn_stop_secs,
+            clock=clock,
+            alarms=alarms,
+            tasks=tasks,
+            log=log,
+            starting=lambda: self.hearing.gate.starting,
+            on_end=lambda: self.on(PatienceEnded()),
+        )
 
     @property
     def busy(self) -> bool:
@@ -106,14 +132,36 @@ class Conductor:
         return self._lease is not None
 
     def on(self, event: Event) -> None:
-        """Take one event of the call and do what follows from it, before anything else can happen."""
+        """Take one event of the call and do what follows from it, before anything else can happen.
+
+        What observers and plugins ask for meanwhile is done right after.
+        """
+        self._events.append(event)
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._events:
+                self._take(self._events.popleft())
+        finally:
+            self._running = False
+
+    def close(self) -> None:
+        """The call is over: commit what was heard, and take no more events."""
+        self._closed = True
+        self.silence("end")
+
+    def _take(self, event: Event) -> None:
+        if self._closed:
+            return
+        now = self._clock.now()
         match event:
             case SpeechStarted():
                 self._log.append(event)
                 self._alarms.clear("idle")
-                self._alarms.set("stall", self._clock.now() + 1.0, self._check_stall)
+                self._alarms.set("stall", now + 1.0, self._check_stall)
                 if self._options.turn_max_duration_secs > 0:
-                    longest = self._clock.now() - event.for_secs + self._options.turn_max_duration_secs
+                    longest = now - event.for_secs + self._options.turn_max_duration_secs
                     self._alarms.set("too_long", longest, lambda: self.on(TurnTooLong()))
             case SpeechStopped():
                 self._log.append(event)
@@ -123,34 +171,52 @@ class Conductor:
             case _:
                 pass
         self.dialogue.interruptible = self._taps.may_interrupt()
-        for command in self.dialogue.on(event):
+        commands = self.dialogue.on(event)
+        for command in commands:
             self._do(command)
+        if isinstance(event, SpeechStopped):
+            self._speech_ended_at = now - event.ago_secs
+        if any(isinstance(command, TurnEnded) for command in commands):
+            self._idle()
+        self._limit_pause(event)
+
+    def _limit_pause(self, event: Event) -> None:
+        """A recogniser has until the turn's time limit; if that is long, the caller hears that we are still there."""
         if self.dialogue.floor is not Floor.PAUSED:
             self._alarms.clear("turn")
-        elif isinstance(event, Transcribed) or not self._alarms.armed("turn"):
-            # A recogniser has until the caller's silence would become too long, or longer if so configured.
-            options = self._options
+            if not self.busy:
+                self._silence.end()
+            return
+        options = self._options
+        if isinstance(event, Transcribed) or not self._alarms.armed("turn"):
             grace_secs = max(options.user_turn_stop_timeout_secs, options.max_silence_secs)
             self._alarms.set("turn", self._clock.now() + options.turn_stop_secs + grace_secs, self._turn_timed_out)
+        if isinstance(event, PatienceEnded) and not self.busy:
+            self._silence.begin()
 
     def _do(self, command: Command) -> None:
         match command:
             case TurnStarted():
+                self._speech_ended_at = self._clock.now()  # until we know better
                 self._log.append(command)
             case TurnEnded():
                 self._turn_ended(command)
             case FlushStt():
                 self.hearing.flush()
             case Wait(ago_secs):
-                self._wait(ago_secs)
+                said, hearing = self.dialogue.said, self.hearing
+                self._patience.begin(
+                    ago_secs, lambda: UserTurn(" ".join(said.words), said.interim, hearing.turn_audio())
+                )
             case StopWaiting():
-                self._alarms.clear("patience")
+                self._patience.stop()
             case Interrupt(_, by):
                 self.silence(by)
             case Abandon(_, taken_back):
+                asked = self._asked
                 self.silence("abandoned")
                 if taken_back:
-                    self._conversation.take_back(taken_back)
+                    self._conversation.take_back(asked)
             case StartReply():
                 self._start(command)
             case _:
@@ -159,47 +225,20 @@ class Conductor:
     # ── the caller's turn ──
 
     def _turn_ended(self, event: TurnEnded) -> None:
-        waited_secs = 0.0 if event.cause in ("text", "dtmf") else self._clock.now() - self.hearing.speech_ended_at
+        silent = event.cause not in ("text", "dtmf", "max_duration")
+        waited_secs = self._clock.now() - self._speech_ended_at if silent else 0.0
+        self._patience.stop()
+        self._alarms.clear("too_long")
+        self.hearing.new_turn()
         self._log.append(replace(event, waited_secs=round(waited_secs, 4)))
-        for name in ("patience", "too_long"):
-            self._alarms.clear(name)
-
-    def _wait(self, ago_secs: float) -> None:
-        ended_at = self._clock.now() - ago_secs
-        detector = self._services.turn
-        if detector is None:
-            self._patience(ended_at + self._options.turn_stop_secs)
-            return
-
-        async def ask() -> None:
-            said = self.dialogue.said
-            turn = UserTurn(" ".join(said.words), said.interim, self.hearing.turn_audio())
-            try:
-                secs = await detector.patience(turn)
-            except ProviderError as error:
-                self._log.append(ProviderFailed("turn", error.provider, str(error), error.retryable))
-                secs = self._options.turn_stop_secs
-            if self.dialogue.floor is Floor.PAUSED:
-                self._patience(ended_at + min(secs, self._options.turn_stop_secs))
-
-        self._tasks.start_soon(ask)
-
-    def _patience(self, at: float) -> None:
-        self._alarms.set("patience", at, self._out_of_patience)
-
-    def _out_of_patience(self) -> None:
-        if self.hearing.gate.starting:
-            self._patience(self._clock.now() + 0.02)  # they may just be going on: let the detector decide first
-        else:
-            self.on(PatienceEnded())
 
     def _turn_timed_out(self) -> None:
-        settled = self.dialogue.said.settled
+        owed = self.hearing.owes_words
         self.on(TurnTimedOut())
-        if not settled:
+        if owed:
             self.hearing.restart()
             if not self.busy:
-                self.trouble()  # the recogniser owes us words: the caller said something and must not be left waiting
+                self.trouble()  # the caller said something and must not be left waiting
 
     def _check_stall(self) -> None:
         again = self.hearing.check_stall()
@@ -210,51 +249,53 @@ class Conductor:
 
     def _start(self, start: StartReply) -> None:
         cause, text = start.cause, start.text
-        if cause == "turn":
-            tapped = through(self._taps.user_turn, text)
-            if tapped is None:
-                self.on(ReplyOver(start.reply))
-                return
-            text = tapped
-        if cause in ("turn", "text"):
-            self._conversation.user(text)
-        rest: list[str] = []
-        if cause == "resume":
-            rest = self._rests.pop(start.resumes, [])
-        elif cause in ("greeting", "say", "fallback"):
-            rest = [text]
+        asked, sentences, model = "", [text] if text else [], False
+        match cause:
+            case "turn" | "text" | "run":
+                asked = through(self._taps.user_turn, text) or "" if cause == "turn" else text
+                sentences, model = [], True
+            case "resume":
+                sentences = list(self._cut.rest) if self._cut.reply == start.resumes else []
+                model = self._cut.reply == start.resumes and self._cut.unfinished
+        if (cause == "turn" and not asked) or (cause == "resume" and not sentences and not model):
+            self.on(ReplyOver(start.reply))  # a plugin wants no answer, or everything was said
+            return
+        if asked:
+            self._conversation.user(asked)
         lease = self._playout.lease(start.reply)
-        self._lease, self._reply, self._toned = lease, start, False
-        self._log.append(ReplyStarted(start.reply, start.turn, cause))
+        lease.ledger.planned.extend((0, sentence) for sentence in sentences)
+        lease.unfinished = model
+        self._lease, self._reply, self._asked = lease, start, asked
+        self._alarms.clear("idle")
         if start.speak:
-            self._owed_at = self._clock.now()
-            self._watch_silence()
-        self._tasks.start_soon(self._run, lease, start, rest)
+            self._silence.begin()
+        self._log.append(ReplyStarted(start.reply, start.turn, cause))
+        self._tasks.start_soon(self._run, lease, start)
 
-    async def _run(self, lease: Lease, start: StartReply, sentences: list[str]) -> None:
+    async def _run(self, lease: Lease, start: StartReply) -> None:
         if lease.revoked:
             return  # they spoke before this task began
         with lease.scope:
             try:
-                if sentences:
-                    await self.replier.by_text(lease, sentences)
-                else:
-                    await self.replier.by_model(lease, self._silence_left, speak=start.speak)
+                if lease.ledger.planned:
+                    await self.replier.by_text(lease)
+                elif not lease.unfinished:
+                    await self._tone(lease)  # no phrase is configured
+                if lease.unfinished:
+                    await self.replier.by_model(lease, self._silence.left_secs, speak=start.speak)
             except StageFailedError as failed:
-                if start.cause == "fallback":
-                    await self._tone(lease)  # not even the apology can be spoken
-                    self._finish(lease)
-                else:
+                if start.cause != "fallback":
                     self._failed(lease, failed.stage, failed.error)
-                return
+                    return
+                await self._tone(lease)  # not even the apology can be spoken
             self._finish(lease)
 
     def _finish(self, lease: Lease) -> None:
         """The reply was heard to its end."""
         if lease is not self._lease:
             return
-        self._lease, self._owed_at = None, None
-        self._alarms.clear("silence")
+        self._lease = None
+        self._silence.end()
         text = lease.ledger.text
         self._conversation.commit(lease.ledger.heard_by_round(float("inf")), interrupted=False)
         self._log.append(ReplyFinished(lease.reply, text))
@@ -268,10 +309,9 @@ class Conductor:
         lease, self._lease = self._lease, None
         if lease is None:
             return
-        self._owed_at = None
-        self._alarms.clear("silence")
+        self._silence.end()
         heard_secs = self._playout.clear()
-        self._rests = {lease.reply: lease.ledger.rest(heard_secs)}
+        self._cut = _Cut(lease.reply, tuple(lease.ledger.rest(heard_secs)), lease.unfinished)
         if partial := lease.ledger.unreported(heard_secs):
             self._log.append(SpeechHeard(lease.reply, partial, Proof.ESTIMATE))
         self._conversation.commit(lease.ledger.heard_by_round(heard_secs), interrupted=True)
@@ -296,30 +336,22 @@ class Conductor:
     def stage_failed(self, stage: str, error: ProviderError) -> None:
         """A stage outside of a reply failed for good, or for now."""
         self._log.append(ProviderFailed(stage, error.provider, str(error), error.retryable))
-        if not self.busy:
-            self.trouble()
+        if not self.busy and (self.dialogue.floor is not Floor.QUIET or not error.retryable):
+            self.trouble()  # who says nothing has nothing to be told: it may be over before they do
 
     def trouble(self) -> None:
         """Tell the caller that something failed; end the call if that happens time and again."""
         self._failures += 1
         phrase = self._options.fallback_phrase
         self._log.append(SilenceBroken(self._reply.reply, 0.0, "fallback_phrase" if phrase else "tone"))
-        for command in self.dialogue.on(Troubled(phrase)):
-            self._do(command)
+        self.on(Troubled(phrase))
         if self._failures >= self._options.max_failures:
             self._hang_up(Cause.PROVIDER_FAILED, f"{self._failures} failures in a row")
 
     async def _tone(self, lease: Lease) -> None:
         lease.ledger = Ledger()  # the words were not said
-        await lease.write(self._earcon())
+        await lease.write(tone_of(self._playout.format))
         await lease.finished()
-
-    def _earcon(self) -> bytes:
-        target = self._playout.format
-        sound = earcon(target.rate_hz)
-        if target.encoding is not Encoding.PCM16:
-            sound = Converter(AudioFormat(Encoding.PCM16, target.rate_hz), target).process(sound)
-        return sound
 
     # ── silence ──
 
@@ -329,38 +361,17 @@ class Conductor:
         if isinstance(event, ReplyAudible):
             self.on(event)
 
-    def _silence_due(self) -> float:
-        """When the caller will have waited for sound too long; never if nothing is owed to them."""
-        if self._owed_at is None:
-            return float("inf")
-        return max(self._owed_at, self._playout.ear_at) + self._options.max_silence_secs
-
-    def _silence_left(self) -> float:
-        return self._silence_due() - self._clock.now()
-
-    def _watch_silence(self) -> None:
-        self._alarms.set("silence", self._silence_due() + 0.25, self._too_silent)
-
-    def _too_silent(self) -> None:
-        """The caller has heard nothing for too long. The waiting phrase comes first, from the reply itself and a
-        quarter of a second before this; then a tone; then the reply is given up."""
+    def _too_silent(self, secs: float, again: bool) -> None:
+        """The caller has heard nothing for too long: a tone, and when that has not helped, the reply is given up."""
         lease = self._lease
-        if lease is None:
-            return
-        if self._silence_left() > 0 or self._playout.buffered:
-            self._watch_silence()
-            return
-        secs = round(self._options.max_silence_secs - self._silence_left(), 3)
-        if self._toned:
+        if again and lease is not None:
             self._reply_lost(lease, "silence", f"no sound for {secs:g} s")
-            return
-        self._toned = True
-        self._log.append(SilenceBroken(lease.reply, secs, "tone"))
-        tone = self._earcon()
-        lease.ledger.padded(self._playout.format.secs(len(tone)))
-        self._playout.append(tone)
-        self._owed_at = self._clock.now()
-        self._watch_silence()
+        elif not again:
+            self._log.append(SilenceBroken(lease.reply if lease is not None else 0, secs, "tone"))
+            tone = tone_of(self._playout.format)
+            if lease is not None:
+                lease.ledger.padded(self._playout.format.secs(len(tone)))
+            self._playout.append(tone)
 
     def _idle(self) -> None:
         """The agent has finished: from now on the caller may be idle, and a hang-up need not wait any longer."""

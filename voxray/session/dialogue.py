@@ -196,6 +196,11 @@ class Dialogue:
         if self.floor is Floor.QUIET and self._overrun:
             self._overrun = False
             self._open_turn()  # what they said after we stopped listening is a turn of its own
+        elif self.floor is Floor.PAUSED and self._overrun:
+            self._overrun = False  # they stopped right after the turn was cut: all of it is one turn
+            self.said.settled = False
+            self._commands.append(FlushStt())
+            return
         elif self.floor is not Floor.SPEAKING:
             return
         self.floor = Floor.PAUSED

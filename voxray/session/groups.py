@@ -1,19 +1,21 @@
-"""Task groups wrap what their tasks raise; this takes the one error we wait for out again."""
+"""Task groups wrap what their tasks raise; this takes the one kind of error we wait for out again."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-E = TypeVar("E", bound=Exception)
 
-
-def sole(group: BaseExceptionGroup[BaseException], kind: type[E]) -> E:
-    """The first error of `kind` in `group`, if there is nothing else in it; otherwise `group` is raised."""
-    wanted, rest = group.split(kind)
-    if rest is not None or wanted is None:
-        raise group
-    error: BaseException = wanted
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, kind)
-    return error
+@contextmanager
+def only(kind: type[Exception]) -> Iterator[None]:
+    """Raise the first error of `kind` in place of a group of nothing else. Providers may use task groups too."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        wanted, rest = group.split(kind)
+        if rest is not None or wanted is None:
+            raise
+        error: BaseException = wanted
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None

@@ -6,8 +6,8 @@ which the session turns into something the caller can hear.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+import math
+from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack
 
 import anyio
@@ -26,8 +26,8 @@ from voxray.events import (
 )
 from voxray.protocols.stt import Flushed, SttStream, Transcript, UtteranceRecognizer
 from voxray.session.adapters import speech_to_text
-from voxray.session.backlog import BYTES_PER_SEC, Backlog
-from voxray.session.groups import sole
+from voxray.session.backlog import Backlog, Recent
+from voxray.session.groups import only
 from voxray.session.log import Clock, EventLog
 from voxray.session.moves import SpeechContinued, WordsSettled
 from voxray.session.retry import retry_delay
@@ -37,7 +37,9 @@ from voxray.session.taps import Taps, through
 
 STALL_SECS = 1.0  # without audio while somebody speaks: they are gone or muted
 STABLE_SECS = 5.0  # a connection that lived this long forgives earlier failures
+OPEN_SECS = 4.0  # a connection that takes longer is not coming
 SEND_SECS = 5.0  # a recogniser that does not take sound for so long is dead
+TURN_SECS = 8.0  # of speech that turn detectors look at
 
 Heard = SpeechStarted | SpeechContinued | SpeechStopped | Transcribed | WordsSettled
 
@@ -68,14 +70,12 @@ class Hearing:
         self._stt = speech_to_text(services.stt)
         self._backlog = Backlog(options.input_queue_cap)
         self._flushes = 0
-        self._conversation = anyio.CancelScope()  # of the recogniser that is open now
-        self._before: deque[bytes] = deque()  # sound kept from before speech, for recognisers that get only speech
-        self._before_bytes = 0
-        self._before_cap = int((options.turn_pre_speech_ms / 1000 + options.vad_start_secs) * BYTES_PER_SEC)
-        self._attentive = not self.batch
+        self._connection = anyio.CancelScope()  # of the recogniser that is open, or being opened
+        self._attentive = not self.batch  # what is heard now goes to the recogniser
+        before_secs = options.turn_pre_speech_ms / 1000 + options.vad_start_secs
+        self._before = Recent(before_secs) if self.batch or services.turn is not None else None
+        self._turn = Recent(TURN_SECS) if services.turn is not None else None
         self._last_audio_at = clock.now()
-        self.speech_ended_at = 0.0
-        self._turn_audio: deque[bytes] | None = deque() if services.turn is not None else None
 
         # Detection at the wire's own rate saves work and delay, unless a tap wants to change the sound first.
         direct = source.rate_hz in services.vad.rates_hz and not taps.audio_in
@@ -109,23 +109,26 @@ class Hearing:
             return
         self._vad.feed(pcm)
         pcm = self._convert.process(pcm)
-        if self._turn_audio is not None and self.gate.speaking:
-            self._turn_audio.append(pcm)
         if self._attentive:
             self._backlog.append(pcm)
-        else:
+        if self._turn is not None and self.gate.speaking:
+            self._turn.append(pcm)
+        elif self._before is not None and not self.gate.speaking:
             self._before.append(pcm)
-            self._before_bytes += len(pcm)
-            while self._before_bytes - len(self._before[0]) > self._before_cap:
-                self._before_bytes -= len(self._before.popleft())
 
     def turn_audio(self) -> bytes:
-        """The last seconds of speech, for turn detectors; pcm16 mono 16 kHz, at most eight seconds."""
-        pcm = b"".join(self._turn_audio or ())[-8 * BYTES_PER_SEC :]
-        if self._turn_audio is not None:
-            self._turn_audio.clear()
-            self._turn_audio.append(pcm)
-        return pcm
+        """The last seconds of the turn's speech, for turn detectors; pcm16 mono 16 kHz."""
+        return b"" if self._turn is None else self._turn.join()
+
+    def new_turn(self) -> None:
+        """What was said so far belongs to an earlier turn."""
+        if self._turn is not None:
+            self._turn.clear()
+
+    @property
+    def owes_words(self) -> bool:
+        """The recogniser was asked for words and has not answered yet."""
+        return self._flushes > 0
 
     @property
     def congested(self) -> bool:
@@ -157,26 +160,26 @@ class Hearing:
         """Ask for all words up to now; answered by `WordsSettled`."""
         self._flushes += 1
         self._backlog.flush()
-        self._attentive = not self.batch
+        self._attentive = not self.batch or self.gate.speaking
 
     def restart(self) -> None:
         """The recogniser does not answer: drop it with what it was given; a new one hears from now on."""
         self._backlog.drop()
         self._flushes = 0
-        self._conversation.cancel()
+        self._connection.cancel()
 
     def close(self) -> None:
         self._stack.close()
 
     def _speech(self, event: SpeechStarted | SpeechStopped) -> None:
-        if isinstance(event, SpeechStopped):
-            self.speech_ended_at = self._clock.now() - event.ago_secs
-        elif not self._attentive:
-            self._attentive = True
-            for pcm in self._before:
-                self._backlog.append(pcm)
+        if isinstance(event, SpeechStarted) and self._before is not None:
+            before = self._before.join()
             self._before.clear()
-            self._before_bytes = 0
+            if self._turn is not None:
+                self._turn.append(before)
+            if not self._attentive:
+                self._attentive = True
+                self._backlog.append(before)
         self._on(event)
 
     # ── words ──
@@ -188,8 +191,7 @@ class Hearing:
         while True:
             opened_at = self._clock.now()
             try:
-                async with self._stt.open(language=self._options.language) as stream:
-                    await self._converse(stream)
+                await self._listen()
                 error: ProviderError = ProviderUnavailable(self._name, "the stream ended")
             except ProviderError as caught:
                 error = caught
@@ -216,15 +218,17 @@ class Hearing:
             self._flushes = 0
             self._on(WordsSettled())
 
-    async def _converse(self, stream: SttStream) -> None:
-        try:
-            async with anyio.create_task_group() as tasks:
-                self._conversation = tasks.cancel_scope
-                tasks.start_soon(self._feed, stream)
-                await self._read(stream)
-                tasks.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            raise sole(group, ProviderError) from group
+    async def _listen(self) -> None:
+        # The scope is around all of it because what `open()` enters must be left before; so its deadline is lifted.
+        with only(ProviderError), anyio.CancelScope(deadline=anyio.current_time() + OPEN_SECS) as self._connection:
+            async with self._stt.open(language=self._options.language) as stream:
+                self._connection.deadline = math.inf
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._feed, stream)
+                    await self._read(stream)
+                    tasks.cancel_scope.cancel()
+        if self._connection.deadline < math.inf:
+            raise ProviderUnavailable(self._name, f"no connection within {OPEN_SECS:g} s")
 
     async def _feed(self, stream: SttStream) -> None:
         while True:
@@ -239,19 +243,26 @@ class Hearing:
                 raise ProviderUnavailable(self._name, f"takes no sound for {SEND_SECS:g} s") from None
 
     async def _read(self, stream: SttStream) -> None:
-        async for item in stream:
-            match item:
-                case Transcript():
-                    self._words(item)
-                case Flushed():
-                    self._backlog.confirm()
-                    self._flushes = max(0, self._flushes - 1)
-                    if not self._flushes:
-                        self._on(WordsSettled())
-                case Usage():
-                    self._log.append(UsageReported("stt", self._name, item))
+        results = aiter(stream)
+        try:
+            async for item in results:
+                match item:
+                    case Transcript():
+                        self._words(item)
+                    case Flushed():
+                        self._backlog.confirm()
+                        self._flushes = max(0, self._flushes - 1)
+                        if not self._flushes:
+                            self._on(WordsSettled())
+                    case Usage():
+                        self._log.append(UsageReported("stt", self._name, item))
+        finally:
+            if isinstance(results, AsyncGenerator):
+                await results.aclose()
 
     def _words(self, transcript: Transcript) -> None:
+        if transcript.final and transcript.text:
+            self._backlog.reported()
         tapped = through(self._taps.transcript, transcript)
         if tapped is not None:
             self._on(Transcribed(tapped.text.strip(), tapped.final, tapped.language))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 
 import anyio
 
+from voxray.boundary import boundary
 from voxray.events import Entry, SessionEvent
-
-logger = logging.getLogger(__name__)
 
 Observer = Callable[[Entry], None]
 
@@ -44,7 +42,7 @@ class EventLog:
     def __init__(self, clock: Clock, own: Observer, observers: tuple[Observer, ...] = ()) -> None:
         self._clock = clock
         self._own = own
-        self._observers = observers
+        self._observers = list(observers)
         self._entries: deque[Entry] = deque(maxlen=KEPT)
         self._seq = 0
 
@@ -56,11 +54,13 @@ class EventLog:
         self._entries.append(entry)
         self._own(entry)
         for observer in self._observers:
-            try:
+            with boundary("an observer of the call"):
                 observer(entry)
-            except Exception:
-                logger.exception("an observer of the call failed")
         return entry
+
+    def watch(self, observer: Observer) -> None:
+        """Show further events to `observer` too."""
+        self._observers.append(observer)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries))

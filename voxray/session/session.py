@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import closing
 from typing import Any, assert_never
 
 import anyio
 
+from voxray.boundary import boundary
 from voxray.errors import ClientIdleError, ProviderError, SessionError, SttStalledError, TransportFailedError
 from voxray.events import (
     CallEnded,
@@ -23,8 +25,8 @@ from voxray.events import (
     Inbound,
     InterruptRequested,
     MarkReached,
-    ProviderRetried,
-    ReplyFailed,
+    Outbound,
+    ProviderFailed,
     ReplyInterrupted,
     ReplyRequested,
     ReplyStarted,
@@ -32,6 +34,7 @@ from voxray.events import (
     SpeakRequested,
     TextReceived,
     ToolAnswered,
+    ToolCalled,
     ToolsReplaced,
     TransferRequested,
     VadUpdated,
@@ -47,10 +50,11 @@ from voxray.session.dialogue import Dialogue, Rules
 from voxray.session.hearing import Hearing
 from voxray.session.keypad import Keypad
 from voxray.session.log import Clock, EventLog, Observer
-from voxray.session.moves import Opened
+from voxray.session.moves import Acted, Opened
 from voxray.session.playout import Playout
 from voxray.session.reply import Replier
 from voxray.session.services import Services, SessionOptions
+from voxray.session.speaking import Speaker
 from voxray.session.taps import Taps
 from voxray.session.timing import TurnTimer
 from voxray.session.tools import ToolBox
@@ -77,10 +81,10 @@ class Session:
         self._services = services
         self._options = options
         self._clock = Clock()
-        self._taps = Taps(services.plugins, self)
+        self._taps = Taps()
         self._timer = TurnTimer()
-        self._counts = dict.fromkeys((ReplyStarted, ReplyInterrupted, ReplyFailed), 0)
-        self.log = EventLog(self._clock, self._observe, (self._taps.see, *observers))
+        self._counts = dict.fromkeys((ReplyStarted, ReplyInterrupted, ProviderFailed), 0)
+        self.log = EventLog(self._clock, self._observe, observers)
         self.conversation = Conversation(options.messages)
         self._alarms = Alarms(self._clock)
         self._tasks = anyio.create_task_group()
@@ -104,17 +108,6 @@ class Session:
             hang_up=self.hang_up,
             on_idle=self._maybe_hang_up,
         )
-        self._hearing = Hearing(
-            services,
-            options,
-            transport.audio_in,
-            self._taps,
-            self._clock,
-            self.log,
-            on=self._conductor.on,
-            on_failure=self._recogniser_failed,
-        )
-        self._conductor.hearing = self._hearing
         self._tools = ToolBox(self.log, self.conversation, self, self._tasks)
         self._keypad = Keypad(
             self._clock,
@@ -123,6 +116,7 @@ class Session:
             timeout_secs=options.dtmf_timeout_secs,
             terminator=options.dtmf_terminator,
         )
+        self._hearing: Hearing | None = None
         self._transfer_to = ""
         self._pending: tuple[str, str] | None = None  # a hang-up that waits for the end of the reply
         self._ended: tuple[str, str] | None = None
@@ -138,7 +132,22 @@ class Session:
     @property
     def waiting_frames(self) -> int:
         """Frames of 20 ms between the connection and the recogniser."""
-        return self._hearing.waiting_frames
+        return self._hearing.waiting_frames if self._hearing is not None else 0
+
+    @property
+    def outcome(self) -> Outcome:
+        """The call's record; complete when `run` has returned or raised."""
+        cause, detail = self._ended or (Cause.ERROR, "")
+        return Outcome(
+            cause=cause,
+            detail=detail,
+            duration_secs=round(self._clock.now(), 3),
+            turns=self._conductor.dialogue.turn,
+            replies=self._counts[ReplyStarted],
+            interruptions=self._counts[ReplyInterrupted],
+            failures=self._counts[ProviderFailed],
+            latencies_secs=tuple(self._timer.latencies_secs),
+        )
 
     def say(self, text: str) -> None:
         self._conductor.on(SpeakRequested(text))
@@ -162,85 +171,102 @@ class Session:
         if not digits or not set(digits) <= KEYS:
             raise SessionError(f'"{digits}" are not keys; use 0-9, * and #')
         for digit in digits:
-            self._transport.send(DtmfRequested(digit))
+            self._send(DtmfRequested(digit))
 
     def end(self, cause: str, detail: str = "") -> None:
         """End the call now, in the middle of a word if need be."""
-        self._ended = self._ended or (cause, detail)
+        self._ends(cause, detail)
         self._tasks.cancel_scope.cancel()
 
     def send(self, message: ServerMessage) -> None:
-        self._transport.send(message)
+        self._send(message)
 
     def start_soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._tasks.start_soon(work)
+        async def guarded() -> None:
+            with boundary("a plugin's work in a call"):
+                await work()
+
+        self._tasks.start_soon(guarded)
 
     # ── the call ──
 
     async def run(self) -> Outcome:
-        """Hold the call; return its record when it is over, for whatever reason but a fault of ours. Nothing of it is
-        left running."""
+        """Hold the call; return its record when it is over, for whatever reason but a fault of ours or a plugin's. In
+        any case nothing of it is left running, and `outcome` has the record."""
         try:
             await self._hold()
         except* TransportFailedError as group:
             idle = group.subgroup(ClientIdleError) is not None
             self._connected = idle  # who only said nothing can still read our goodbye
-            cause = Cause.IDLE if idle else Cause.TRANSPORT_FAILED
-            self._ended = self._ended or (cause, str(group.exceptions[0]))
+            self._ends(Cause.IDLE if idle else Cause.TRANSPORT_FAILED, str(group.exceptions[0]))
         except* SttStalledError as group:
-            self._ended = self._ended or (Cause.PROVIDER_FAILED, str(group.exceptions[0]))
+            self._ends(Cause.PROVIDER_FAILED, str(group.exceptions[0]))
         finally:
-            self._hearing.close()
-            self._taps.close()
-            cause, detail = self._ended or (Cause.ERROR, "")
-            self._conductor.silence("end")
-            self.log.append(CallEnded(cause, detail))
-            with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECS):
-                await self._transport.close(cause, detail)
-        return Outcome(
-            cause=cause,
-            detail=detail,
-            duration_secs=round(self._clock.now(), 3),
-            turns=self._conductor.dialogue.turn,
-            replies=self._counts[ReplyStarted],
-            interruptions=self._counts[ReplyInterrupted],
-            failures=self._counts[ReplyFailed],
-            latencies_secs=tuple(self._timer.latencies_secs),
-        )
+            await self._say_goodbye(sys.exception())
+        return self.outcome
+
+    def _ends(self, cause: str, detail: str) -> None:
+        self._ended = self._ended or (cause, detail)
+
+    async def _say_goodbye(self, fault: BaseException | None) -> None:
+        if isinstance(fault, anyio.get_cancelled_exc_class()):
+            self._ends(Cause.DRAINED, "the server gave the call up")
+        elif fault is not None:
+            while isinstance(fault, BaseExceptionGroup):
+                fault = fault.exceptions[0]
+            self._ends(Cause.ERROR, type(fault).__name__)
+        outcome = self.outcome
+        self._conductor.close()
+        self.log.append(CallEnded(outcome.cause, outcome.detail))
+        self._taps.close()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECS):
+            await self._transport.close(outcome.cause, outcome.detail)
 
     async def _hold(self) -> None:
-        options, transport = self._options, self._transport
-        tts = text_to_speech(
-            self._services.tts,
-            self._services.tts_name,
-            first_audio_secs=options.tts_first_audio_secs,
-            idle_secs=options.tts_idle_secs,
-            on_retry=lambda attempt: self.log.append(ProviderRetried("tts", self._services.tts_name, attempt)),
+        options, services, transport = self._options, self._services, self._transport
+        voice = VoiceLine(
+            text_to_speech(
+                services.tts,
+                services.tts_name,
+                first_audio_secs=options.tts_first_audio_secs,
+                idle_secs=options.tts_idle_secs,
+            ),
+            services.tts_name,
         )
-        voice = VoiceLine(tts)
+        speaker = Speaker(services.tts_name, transport.audio_out, voice=voice, taps=self._taps, log=self.log)
         self._conductor.replier = Replier(
-            self._services,
-            options,
-            transport.audio_out,
-            conversation=self.conversation,
-            tools=self._tools,
-            voice=voice,
-            taps=self._taps,
-            log=self.log,
+            services, options, conversation=self.conversation, tools=self._tools, speaker=speaker, log=self.log
         )
-        async with AsyncExitStack() as stack, self._tasks as tasks:
-            in_hz, out_hz = transport.audio_in.rate_hz, transport.audio_out.rate_hz
-            info = self._info
-            self.log.append(CallStarted(info.session_id, info.transport, in_hz, out_hz, options.allow_interruptions))
-            tasks.start_soon(self._alarms.run)
-            tasks.start_soon(transport.play, self._playout)
-            tasks.start_soon(voice.run)
-            tasks.start_soon(self._hearing.run)
-            await self._tools.open(self._services.tools, stack)
-            self._conductor.on(Opened(options.greeting))
-            await self._listen()
+        async with self._tasks as tasks:
+            self._taps.open(services.plugins, self)
+            for watcher in self._taps.watchers:
+                self.log.watch(watcher)
+            hearing = Hearing(
+                services,
+                options,
+                transport.audio_in,
+                self._taps,
+                self._clock,
+                self.log,
+                on=self._conductor.on,
+                on_failure=self._recogniser_failed,
+            )
+            self._hearing = self._conductor.hearing = hearing
+            with closing(hearing):
+                in_hz, out_hz = transport.audio_in.rate_hz, transport.audio_out.rate_hz
+                info = self._info
+                self.log.append(
+                    CallStarted(info.session_id, info.transport, in_hz, out_hz, options.allow_interruptions)
+                )
+                tasks.start_soon(self._alarms.run)
+                tasks.start_soon(transport.play, self._playout)
+                tasks.start_soon(voice.run)
+                tasks.start_soon(hearing.run)
+                self._tools.open(services.tools)
+                self._conductor.on(Opened(options.greeting))
+                await self._listen(hearing)
 
-    async def _listen(self) -> None:
+    async def _listen(self, hearing: Hearing) -> None:
         """Take what the connection brings until it ends: this task is the connection's own."""
         while True:
             try:
@@ -253,17 +279,18 @@ class Session:
                 if not self._heard_anything:
                     self._heard_anything = True
                     self._limit_duration()
-                self._hearing.feed(item)
-                if self._hearing.congested:
-                    await self._hearing.wait_room()
+                hearing.feed(item)
+                if hearing.congested:
+                    await hearing.wait_room()
             else:
-                self._inbound(item)
+                self._inbound(item, hearing)
 
-    def _inbound(self, item: Inbound) -> None:
+    def _inbound(self, item: Inbound, hearing: Hearing) -> None:
         on = self._conductor.on
         match item:
-            case TextReceived(text, run, _):
+            case TextReceived(text, run):
                 if run:
+                    self._revoke()
                     on(item)
                 else:
                     self.conversation.user(text)
@@ -281,7 +308,7 @@ class Session:
             case MarkReached(name):
                 self._playout.mark_reached(name)
             case VadUpdated(stop_secs, start_secs):
-                self._hearing.gate.update(start_secs=start_secs, stop_secs=stop_secs)
+                hearing.gate.update(start_secs=start_secs, stop_secs=stop_secs)
             case DtmfReceived(digit):
                 if digit in KEYS:
                     self.log.append(item)
@@ -300,14 +327,23 @@ class Session:
         event = entry.event
         if type(event) in self._counts:
             self._counts[type(event)] += 1
-        spoke_in = isinstance(event, ReplyInterrupted) and event.by in ("speech", "abandoned")
-        if spoke_in and self._pending is not None and self._pending[0] in REVOCABLE:
-            self._pending = None  # they have something to say after all
-        if self._connected:
-            self._transport.send(event)
+        if isinstance(event, ReplyInterrupted) and event.by in ("speech", "abandoned"):
+            self._revoke()
+        if isinstance(event, ToolCalled):
+            self._conductor.on(Acted(event.reply))
+        self._send(event)
         timed = self._timer.see(entry)
         if timed is not None:
             self.log.append(timed)
+
+    def _send(self, event: Outbound) -> None:
+        """Wherever in the call it is noticed that the other side is gone, the call ends in the same way."""
+        if self._connected:
+            try:
+                self._transport.send(event)
+            except TransportFailedError as error:
+                self._connected = False
+                self.end(Cause.TRANSPORT_FAILED, str(error))
 
     def _limit_duration(self) -> None:
         if self._options.max_duration_secs > 0:
@@ -316,14 +352,19 @@ class Session:
 
     def _recogniser_failed(self, error: ProviderError) -> None:
         self._conductor.stage_failed("stt", error)
-        if not error.retryable and not self._hearing.batch:
+        if not error.retryable and not isinstance(self._services.stt, UtteranceRecognizer):
             self.hang_up(Cause.PROVIDER_FAILED, str(error))
+
+    def _revoke(self) -> None:
+        """They have something to say after all."""
+        if self._pending is not None and self._pending[0] in REVOCABLE:
+            self._pending = None
 
     def _maybe_hang_up(self) -> None:
         if self._pending is None or self._conductor.busy:
             return
         if self._pending[0] == Cause.TRANSFERRED:
-            self._transport.send(TransferRequested(self._transfer_to))
+            self._send(TransferRequested(self._transfer_to))
         self.end(*self._pending)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from voxray.events import Entry, SessionEvent
+from voxray.boundary import boundary
+from voxray.events import Entry
 from voxray.protocols.call import SessionHandle
 from voxray.protocols.pipeline import PipelinePlugin, Tap
 from voxray.protocols.stt import Transcript
@@ -14,41 +15,44 @@ T = TypeVar("T")
 
 
 class Taps:
-    """The taps of one call, in the order of the configuration."""
+    """The taps of one call, in the order of the configuration; none before `open`."""
 
-    def __init__(self, plugins: Sequence[PipelinePlugin], session: SessionHandle) -> None:
-        self._taps = [plugin.open(session) for plugin in plugins]
+    def __init__(self) -> None:
+        self._taps: list[Tap] = []
+        self._compile()
+
+    def open(self, plugins: Sequence[PipelinePlugin], session: SessionHandle) -> None:
+        for plugin in plugins:
+            self._taps.append(plugin.open(session))
+        self._compile()
+
+    def _compile(self) -> None:
         self.audio_in = self._chain("audio_in", bytes)
         self.transcript = self._chain("transcript", Transcript)
         self.user_turn = self._chain("user_turn", str)
         self.reply_text = self._chain("reply_text", str)
         self.audio_out = self._chain("audio_out", bytes)
         self._votes = [tap.may_interrupt for tap in self._taps if _overrides(tap, "may_interrupt")]
-        self._watchers: list[Callable[[SessionEvent], None]] = [
-            tap.event for tap in self._taps if _overrides(tap, "event")
-        ]
+        self.watchers = [_watcher(tap) for tap in self._taps if _overrides(tap, "event")]
 
     def may_interrupt(self) -> bool:
         return all(vote() for vote in self._votes)
 
-    @property
-    def has_votes(self) -> bool:
-        return bool(self._votes)
-
-    def see(self, entry: Entry) -> None:
-        for watch in self._watchers:
-            watch(entry.event)
-
     def close(self) -> None:
         for tap in self._taps:
-            tap.close()
+            with boundary("closing a pipeline plugin"):
+                tap.close()
 
     def _chain(self, stage: str, kind: type[T]) -> tuple[Callable[[T], T | None], ...]:
         return tuple(getattr(tap, stage) for tap in self._taps if _overrides(tap, stage))
 
 
+def _watcher(tap: Tap) -> Callable[[Entry], None]:
+    return lambda entry: tap.event(entry.event)
+
+
 def _overrides(tap: Tap, stage: str) -> bool:
-    return getattr(type(tap), stage, None) is not getattr(Tap, stage)
+    return getattr(type(tap), stage, None) not in (None, getattr(Tap, stage))
 
 
 def through(chain: Sequence[Callable[[T], T | None]], item: T) -> T | None:

@@ -40,7 +40,7 @@ class TurnTimer:
                 self._words_at = at
             case TurnEnded(turn, text, cause):
                 paused_at, self._paused_at = self._paused_at, None
-                spoke = paused_at is not None and cause != "text"
+                spoke = paused_at is not None and cause not in ("text", "dtmf")
                 if text:
                     self._decided = (turn, self._speech_end if spoke else at, at)
                     self._words_secs = (self._words_at or at) - (paused_at or at) if spoke else 0.0

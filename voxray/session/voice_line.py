@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import anyio
 
 from voxray.audio.format import AudioFormat
-from voxray.errors import ProviderError
+from voxray.errors import ProviderError, ProviderUnavailable
 from voxray.protocols.tts import TextToSpeech, Voice
+from voxray.session.groups import only
+
+OPEN_SECS = 4.0  # a connection that takes longer is not coming
 
 
 class VoiceLine:
     """Owns what `TextToSpeech.open()` yields, in a task of its own so that it outlives the replies."""
 
-    def __init__(self, tts: TextToSpeech) -> None:
+    def __init__(self, tts: TextToSpeech, name: str) -> None:
         self._tts = tts
+        self._name = name
         self._voice: Voice | None = None
         self._error: ProviderError | None = None
         self._wanted = anyio.Event()
@@ -47,10 +53,18 @@ class VoiceLine:
             await self._wanted.wait()
             self._wanted, self._broken = anyio.Event(), anyio.Event()
             try:
-                async with self._tts.open() as voice:
-                    self._voice, self._error = voice, None
-                    self._settled.set()
-                    await self._broken.wait()
+                await self._hold()
             except ProviderError as error:
                 self._voice, self._error = None, error
                 self._settled.set()
+
+    async def _hold(self) -> None:
+        # The scope is around all of it because what `open()` enters must be left before; so its deadline is lifted.
+        with only(ProviderError), anyio.CancelScope(deadline=anyio.current_time() + OPEN_SECS) as opening:
+            async with self._tts.open() as voice:
+                opening.deadline = math.inf
+                self._voice, self._error = voice, None
+                self._settled.set()
+                await self._broken.wait()
+        if opening.cancelled_caught:
+            raise ProviderUnavailable(self._name, f"no connection within {OPEN_SECS:g} s")

@@ -1,4 +1,4 @@
-"""Where the server survives a fault of ours or of a plugin's."""
+"""Where the program survives a fault of its own or of foreign code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Fault:
 def boundary(doing: str) -> Iterator[Fault]:
     """Log an error once, with its stack, keep it in the fault's `error` and go on. Cancellation passes.
 
-    Used where a fault may not spread: around a request, a call, a plugin's hook.
+    Used where a fault may not spread: around a request, a call, a plugin's hook or work, an observer, a tool.
     """
     fault = Fault()
     try:
