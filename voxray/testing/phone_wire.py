@@ -18,6 +18,10 @@ class CarrierRejectsError(VoxrayError):
     """The real carrier would not accept this; the text says what and where the rule stands."""
 
 
+class CallRefusedError(VoxrayError):
+    """Our answer turns the call away, and may: all lines are taken, say."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneFacts:
     """The call being simulated. Numbers are E.164 with "+"; carriers that leave it out do so."""
@@ -47,6 +51,17 @@ class WireStream:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestAnswer:
+    """How the carrier's REST API answers a request of ours, and what it leads to."""
+
+    status: int = 200
+    body: object = None  # JSON
+    answer_url: str = ""  # a call was placed: once it is taken, this webhook is asked
+    ended: bool = False  # the stream ends: hung up, or the caller was handed on
+    transferred_to: str = ""  # the number, or where the carrier asks for it
 
 
 # What a message of ours means to the carrier.
@@ -99,7 +114,8 @@ class PhoneWire(Protocol):
         """The request for an incoming call; None where the socket is the first contact."""
 
     def stream(self, status: int, media_type: str, body: bytes) -> WireStream:
-        """What our answer to the webhook asks for. Raises CarrierRejectsError."""
+        """What our answer to the webhook asks for. Raises CarrierRejectsError, or CallRefusedError if it turns the call
+        away."""
 
     def handshake(self, stream: WireStream, *, at: float) -> Mapping[str, str]:
         """Headers of the socket's upgrade request, signed where the carrier signs them."""
@@ -123,3 +139,14 @@ class PhoneWire(Protocol):
 
     def cleared(self, pending: Sequence[str]) -> Sequence[str | bytes]:
         """What comes back after a clear, with these marks pending."""
+
+
+class RestWire(Protocol):
+    """What a simulated carrier may have besides `PhoneWire`: its REST API, for calls that we place, end or hand on."""
+
+    def rest(self, request: WireRequest) -> RestAnswer:
+        """Answer a request; names of `request.headers` are in lower case. A call that was placed changes `facts`.
+
+        Raises:
+            CarrierRejectsError: the real API would answer with an error.
+        """
