@@ -12,6 +12,7 @@ from typing import Any
 from voxray.audio.format import PCM_16K, AudioFormat
 from voxray.events import ClientMessage, DtmfReceived, Mark, MarkReached
 from voxray.protocols.pipeline import Tap
+from voxray.protocols.serializer import Response
 from voxray.protocols.stt import Transcript
 from voxray.specs import PipelineSpec, SerializerSpec, Spec
 from voxray.testing.exercise import provided
@@ -80,7 +81,7 @@ class _maker:  # noqa: N801 - a context manager used like a function
 def _decoded(serializer: Any, message: str | bytes) -> list[Any]:
     items = list(serializer.decode(message))
     for item in items:
-        assert isinstance(item, (bytes, *INBOUND)), f"decode() must not yield {type(item).__name__}"
+        assert isinstance(item, (bytes, Response, *INBOUND)), f"decode() must not yield {type(item).__name__}"
     return items
 
 
