@@ -101,7 +101,6 @@ class Calls:
         """A timer ran this much too late."""
         self._lags = [*self._lags[1 - LAG_PROBES :], secs]
         self._metrics.set("event_loop_lag_seconds", secs)
-        self._metrics.set("event_loop_tasks", float(len(anyio.get_running_tasks())))
 
     async def drain(self, secs: float) -> None:
         """Take no more calls; give those we have `secs` to end by themselves, then hang up."""
