@@ -13,8 +13,10 @@ import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from voxray.builtin.memory_store import MemoryStore
 from voxray.builtin.websocket import WebSocketListener
 from voxray.config.settings import Settings
+from voxray.protocols.carrier import Carrier
 from voxray.protocols.transport import Listener
 from voxray.registry import Registry
 from voxray.server.app import create_app
@@ -23,6 +25,7 @@ from voxray.server.metrics import Metrics
 from voxray.server.routes.endpoint import Endpoint
 from voxray.server.run import listen, serve
 from voxray.server.runtime import ListenerContext, Runtime
+from voxray.server.telephony.lines import Lines
 from voxray.session.services import Services, SessionOptions
 from voxray.specs import SerializerSpec
 from voxray.testing.fakes import services
@@ -66,6 +69,7 @@ async def serving(
     listeners: Sequence[Listener] | None = None,
     extra: Sequence[Endpoint] = (),
     session_store: Any = None,
+    carriers: Sequence[Carrier] = (),
     metrics_enabled: bool = True,
     body_secs: float = 10.0,
     header_secs: float = 5.0,
@@ -74,7 +78,7 @@ async def serving(
     chosen = replace(Settings(), **settings)
     metrics = Metrics(enabled=metrics_enabled)
     calls = Calls(parts or services(), lambda info: options or SessionOptions(), metrics, hooks=hooks, max_sessions=max_sessions)
-    async with httpx.AsyncClient() as outgoing:
+    async with httpx.AsyncClient() as outgoing, anyio.create_task_group() as requests:
         context = ListenerContext("websocket", chosen, Registry.load(only=["-"]).specs(SerializerSpec), http=outgoing)
         runtime = Runtime(
             settings=chosen,
@@ -82,6 +86,11 @@ async def serving(
             metrics=metrics,
             listeners=[WebSocketListener(context)] if listeners is None else listeners,
             session_store=session_store,
+            lines=Lines(
+                carriers, chosen.telephony, MemoryStore(None), outgoing, metrics, requests, refusal=calls.refusal
+            )
+            if carriers
+            else None,
         )
         app = create_app(runtime, extra=extra, body_secs=body_secs)
         listener = listen(chosen, 0)

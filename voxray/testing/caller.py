@@ -20,8 +20,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as open_socket
+from websockets.asyncio.client import ClientConnection, connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from voxray.audio.format import PCM_16K, PCM_24K, AudioFormat, Encoding
@@ -83,8 +82,9 @@ class Caller(CallAccount):
     ) -> None:
         super().__init__(record=record)
         self.url = socket_address(url)
+        self.speaking_since = 0.0  # when the first frame of the latest speech was sent
         self.late_secs = 0.0  # by how much the worst frame was late: the caller's own overload
-        self._api_key = api_key
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._frame_secs = frame_secs
         self._connect_secs = connect_secs
         self._stack = AsyncExitStack()
@@ -116,12 +116,11 @@ class Caller(CallAccount):
         return None
 
     async def _open(self) -> ClientConnection:
-        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
         try:
             with anyio.fail_after(self._connect_secs):
                 return await open_socket(
                     self.url,
-                    additional_headers=headers,
+                    additional_headers=self._headers,
                     open_timeout=None,
                     close_timeout=CLOSE_SECS,
                     compression=None,
@@ -249,6 +248,8 @@ class Caller(CallAccount):
         try:
             while not self.ended:
                 if self._clip:
+                    if not self._position:
+                        self.speaking_since = self.now()
                     await self._socket.send(self._clip[self._position])
                     self._position += 1
                     if self._position == len(self._clip):

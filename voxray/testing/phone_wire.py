@@ -60,6 +60,7 @@ class RestAnswer:
     status: int = 200
     body: object = None  # JSON
     answer_url: str = ""  # a call was placed: once it is taken, this webhook is asked
+    stream: WireStream | None = None  # a call was placed: once it is taken, this stream is opened, and nobody is asked
     ended: bool = False  # the stream ends: hung up, or the caller was handed on
     transferred_to: str = ""  # the number, or where the carrier asks for it
 

@@ -35,7 +35,7 @@ from voxray.testing.phone_wire import (
 MAX_XML_BYTES = 100 * 1024
 MAX_EXTRA_HEADERS = 512
 STREAM_ATTRIBUTES = frozenset(
-    [
+    {
         "bidirectional",
         "keepCallAlive",
         "contentType",
@@ -44,39 +44,20 @@ STREAM_ATTRIBUTES = frozenset(
         "statusCallbackUrl",
         "statusCallbackMethod",
         "extraHeaders",
-    ]
+    }
 )
 AUDIO = {
     "audio/x-mulaw;rate=8000": MULAW_8K,
     "audio/x-l16;rate=8000": PCM_8K,
     "audio/x-l16;rate=16000": PCM_16K,
 }
-DIAL_FIELDS = frozenset(
-    [
-        "from",
-        "to",
-        "answer_url",
-        "answer_method",
-        "ring_url",
-        "ring_method",
-        "hangup_url",
-        "hangup_method",
-        "fallback_url",
-        "fallback_method",
-        "caller_name",
-        "send_digits",
-        "send_on_preanswer",
-        "time_limit",
-        "ring_timeout",
-        "hangup_on_ring",
-        "sip_headers",
-        "machine_detection",
-        "machine_detection_time",
-        "machine_detection_url",
-        "machine_detection_method",
-    ]
-)
-TRANSFER_FIELDS = frozenset(["legs", "aleg_url", "aleg_method", "bleg_url", "bleg_method"])
+_DIAL_FIELDS = """
+from to answer_url answer_method ring_url ring_method hangup_url hangup_method fallback_url fallback_method
+caller_name send_digits send_on_preanswer time_limit ring_timeout hangup_on_ring sip_headers machine_detection
+machine_detection_time machine_detection_url machine_detection_method
+"""
+DIAL_FIELDS = frozenset(_DIAL_FIELDS.split())
+TRANSFER_FIELDS = frozenset({"legs", "aleg_url", "aleg_method", "bleg_url", "bleg_method"})
 START_MS = 1_767_225_600_000
 
 

@@ -36,36 +36,14 @@ MAX_PARAMETER = 500
 FORM = "application/x-www-form-urlencoded; charset=UTF-8"
 FRAME_MS = 20
 STREAM_ATTRIBUTES = frozenset({"url", "name", "track", "statusCallback", "statusCallbackMethod"})
-DIAL_FIELDS = frozenset(
-    [
-        "To",
-        "From",
-        "Url",
-        "Twiml",
-        "ApplicationSid",
-        "Method",
-        "FallbackUrl",
-        "FallbackMethod",
-        "StatusCallback",
-        "StatusCallbackMethod",
-        "StatusCallbackEvent",
-        "SendDigits",
-        "Timeout",
-        "TimeLimit",
-        "Record",
-        "CallerId",
-        "CallReason",
-        "MachineDetection",
-        "MachineDetectionTimeout",
-        "MachineDetectionSpeechThreshold",
-        "MachineDetectionSpeechEndThreshold",
-        "MachineDetectionSilenceTimeout",
-        "AsyncAmd",
-        "AsyncAmdStatusCallback",
-        "AsyncAmdStatusCallbackMethod",
-    ]
-)
-UPDATE_FIELDS = frozenset(["Status", "Twiml", "Url", "Method", "StatusCallback", "StatusCallbackMethod"])
+_DIAL_FIELDS = """
+To From Url Twiml ApplicationSid Method FallbackUrl FallbackMethod StatusCallback StatusCallbackMethod
+StatusCallbackEvent SendDigits Timeout TimeLimit Record CallerId CallReason MachineDetection
+MachineDetectionTimeout MachineDetectionSpeechThreshold MachineDetectionSpeechEndThreshold
+MachineDetectionSilenceTimeout AsyncAmd AsyncAmdStatusCallback AsyncAmdStatusCallbackMethod
+"""
+DIAL_FIELDS = frozenset(_DIAL_FIELDS.split())
+UPDATE_FIELDS = frozenset({"Status", "Twiml", "Url", "Method", "StatusCallback", "StatusCallbackMethod"})
 
 
 class TwilioWire:
