@@ -22,7 +22,7 @@ class Reorder:
         if not self._started:
             self._started = True
             if chunk > WINDOW:  # we came late, or they do not count from 1
-                self._next = chunk
+                self._skip_to(chunk)
         if chunk < self._next:
             return self._late(chunk, sound)
         if chunk in self._waiting:
@@ -30,9 +30,7 @@ class Reorder:
         self._waiting[chunk] = sound
         ready = self._ready()
         if len(self._waiting) >= WINDOW:  # the missing one is lost, or will be late
-            first = min(self._waiting)
-            self._skipped.update(range(max(self._next, first - RECENT), first))
-            self._next = first
+            self._skip_to(min(self._waiting))
             ready += self._ready()
             self._skipped = {number for number in self._skipped if number >= self._next - RECENT}
         return ready
@@ -42,6 +40,10 @@ class Reorder:
         rest = [self._waiting[number] for number in sorted(self._waiting)]
         self._waiting.clear()
         return rest
+
+    def _skip_to(self, chunk: int) -> None:
+        self._skipped.update(range(max(self._next, chunk - RECENT), chunk))
+        self._next = chunk
 
     def _ready(self) -> list[bytes]:
         ready = []
