@@ -258,6 +258,17 @@ LATER: dict[str, tuple[list[Event], Event, list[Command]]] = {
         ReplyOver(1),
         [StartReply(2, 1, "say", "This.")],
     ),
+    "nobody is talked over": ([SPEAK], SpeakRequested("This."), []),
+    "a saying waits for the answer to what they say": (
+        [SPEAK, SpeakRequested("This."), PAUSE, final("hello"), SETTLED, PATIENT],
+        ReplyOver(1),
+        [StartReply(2, 1, "say", "This.")],
+    ),
+    "or comes when they said nothing": (
+        [SPEAK, SpeakRequested("This."), PAUSE, SETTLED],
+        PATIENT,
+        [TurnEnded(1, "", "silence"), StartReply(1, 1, "say", "This.")],
+    ),
     "sayings keep their order": (
         [SpeakRequested("1"), SpeakRequested("2"), SpeakRequested("3"), ReplyOver(1)],
         ReplyOver(2),
@@ -384,7 +395,7 @@ def test_too_few_words_are_no_turn() -> None:
 
 
 def test_a_short_answer_that_began_before_the_agent_spoke_counts() -> None:
-    events = [SPEAK, SpeakRequested("By the way."), ReplyAudible(1), PAUSE, final("yes"), SETTLED]
+    events = [Opened("Hi."), SPEAK, ReplyAudible(1), PAUSE, final("yes"), SETTLED]
     assert after(events, PATIENT, min_words=2) == [
         TurnEnded(1, "yes", "silence"),
         Interrupt(1, "speech"),

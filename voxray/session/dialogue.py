@@ -153,8 +153,7 @@ class Dialogue:
                 self._typed(text, speak, via)
             case SpeakRequested(text):
                 self._sayings.append(text)
-                if self.reply_state is ReplyState.NONE:
-                    self._next()
+                self._next()
             case ReplyRequested():
                 self._silence("client", take_back=False)
                 if self._held:
@@ -272,6 +271,8 @@ class Dialogue:
             self._answer("turn", text)
         elif said.cut and self.reply_state is ReplyState.NONE:
             self._start("resume", resumes=said.cut)
+        else:
+            self._next()
 
     def _typed(self, text: str, speak: bool, via: str) -> None:
         """Text ends an open turn and is answered together with what was said; what is still being said is a turn of
@@ -306,7 +307,10 @@ class Dialogue:
         self._start(cause, text, speak=speak)
 
     def _next(self) -> None:
-        if self._held and self.floor is not Floor.QUIET:
+        """Go on with what has waited, if nobody is speaking."""
+        if self.reply_state is not ReplyState.NONE:
+            return
+        if self.floor is Floor.SPEAKING or (self.floor is Floor.PAUSED and not self._rules.ends_on_final):
             self.said.words[:0] = self._held  # they speak again: all of it is answered together
             self._held.clear()
         elif self._held:

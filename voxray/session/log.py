@@ -44,6 +44,8 @@ class EventLog:
         self._own = own
         self._observers = list(observers)
         self._entries: deque[Entry] = deque(maxlen=KEPT)
+        self._unseen: deque[Entry] = deque()
+        self._showing = False
         self._seq = 0
 
     def append(self, event: SessionEvent) -> Entry:
@@ -52,11 +54,21 @@ class EventLog:
         entry = Entry(self._seq, self._clock.now(), event)
         self._seq += 1
         self._entries.append(entry)
+        self._unseen.append(entry)
+        if not self._showing:  # otherwise an observer has caused it: the others are to see its cause first
+            self._showing = True
+            try:
+                while self._unseen:
+                    self._show(self._unseen.popleft())
+            finally:
+                self._showing = False
+        return entry
+
+    def _show(self, entry: Entry) -> None:
         self._own(entry)
         for observer in self._observers:
             with boundary("an observer of the call"):
                 observer(entry)
-        return entry
 
     def watch(self, observer: Observer) -> None:
         """Show further events to `observer` too."""
