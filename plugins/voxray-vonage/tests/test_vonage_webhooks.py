@@ -16,7 +16,7 @@ from voxray_vonage.carrier import VonageCarrier
 from voxray.errors import ProviderRefused
 from voxray.protocols.carrier import Dial, PhoneCall, StreamOffer, Webhook
 from voxray.testing.carriers.vonage import APPLICATION_ID, VonageWire, signed_token
-from voxray.testing.phone_wire import CarrierRejectsError, PhoneFacts
+from voxray.testing.phone_wire import CallRefusedError, CarrierRejectsError, PhoneFacts, WireRequest
 from voxray.testing.plugin_check import check_plugin
 
 AT = 1767225600
@@ -196,6 +196,8 @@ def test_parameters_that_vonage_would_not_carry_are_an_error(parameters: dict[st
 
 def test_all_lines_busy_is_said_or_not_as_configured() -> None:
     said = carrier({"busy_text": "Later."}).busy()
+    with pytest.raises(CallRefusedError):
+        VonageWire(FACTS).stream(said.status, said.media_type, said.body)
     assert (said.media_type, json.loads(said.body)) == ("application/json", [{"action": "talk", "text": "Later."}])
     assert json.loads(carrier({"busy_text": ""}).busy().body) == []
 
@@ -352,8 +354,8 @@ def test_a_key_that_cannot_be_used_is_refused_at_start(options: Any, secrets: di
     [
         b"{}",
         b"[",
-        b"[]",
         b'[{"action":"connect"}]',
+        b'[{"action":"record"}]',
         b'[{"action":"connect","endpoint":[{"type":"websocket","uri":"https://x","content-type":"audio/l16;rate=8000"}]}]',
         b'[{"action":"connect","endpoint":[{"type":"websocket","uri":"wss://x","content-type":"audio/l16;rate=44100"}]}]',
         b'[{"action":"connect","from":"+1500","endpoint":[{"type":"websocket","uri":"wss://x"}]}]',
@@ -363,6 +365,29 @@ def test_a_key_that_cannot_be_used_is_refused_at_start(options: Any, secrets: di
 def test_the_simulator_takes_no_other_ncco(ncco: bytes) -> None:
     with pytest.raises(CarrierRejectsError):
         VonageWire(FACTS).stream(200, "application/json", ncco)
+
+
+def test_the_simulators_api_takes_what_we_send(key: RSAPrivateKey) -> None:
+    subject, wire = carrier(application_id=APPLICATION_ID, private_key=pem(key)), VonageWire(FACTS)
+    call = replace(CALL, call_id=FACTS.call_id)
+
+    def sent(request: Any) -> Any:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        path = request.url.removeprefix("https://api.example.com")
+        return wire.rest(
+            WireRequest(method=request.method, url=path, headers=headers, body=json.dumps(request.json).encode())
+        )
+
+    dial = Dial(to="+15005550007", caller="+15005550001", offer=OFFER, answer_url=URL, machine_detection=True)
+    placed = sent(subject.dial(dial))
+    assert (subject.dialled(placed.body), placed.answer_url) == (FACTS.call_id, URL)
+    assert (wire.facts.direction, wire.facts.callee) == ("outbound", "+15005550007")
+    assert sent(subject.send_dtmf(call, "1#")).status == 200
+    assert sent(subject.transfer(call, "+15005550009")).transferred_to == "15005550009"
+    assert sent(subject.hang_up(call)).ended
+    assert sent(subject.hang_up(CALL)).status == 404
+    with pytest.raises(CarrierRejectsError, match="401"):
+        wire.rest(WireRequest(method="PUT", url="/v1/calls/x", headers={"authorization": "Bearer a.b.c"}))
 
 
 def test_the_simulator_takes_json_only() -> None:

@@ -132,9 +132,7 @@ class VonageCarrier:
     # ── the media socket ──
 
     def recognize(self, messages: Sequence[str | bytes], headers: Mapping[str, str]) -> StreamStart | None:
-        first = messages[0] if messages else b""
-        if isinstance(first, bytes):
-            return None
+        first = next((message for message in messages if isinstance(message, str)), "")  # sound before it is lost
         try:
             data = parse(first)
         except ValueError:

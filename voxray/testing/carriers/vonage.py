@@ -11,16 +11,19 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from voxray.audio.format import AudioFormat, Encoding
 from voxray.testing.phone_wire import (
+    CallRefusedError,
     CarrierRejectsError,
     Cleared,
     MarkSet,
     Meaning,
     PhoneFacts,
+    RestAnswer,
     Sound,
     WireRequest,
     WireStream,
@@ -31,6 +34,11 @@ RATES_HZ = (8000, 16000, 24000)
 MAX_HEADERS_BYTES = 512
 CONNECT_FIELDS = {"action", "endpoint", "from", "eventUrl", "eventMethod", "eventType", "timeout", "limit"}
 ENDPOINT_FIELDS = {"type", "uri", "content-type", "headers", "authorization"}
+DIAL_FIELDS = {
+    *("to", "from", "answer_url", "answer_method", "event_url", "event_method", "ncco"),
+    *("ringing_timer", "length_timer", "advanced_machine_detection", "machine_detection", "random_from_number"),
+}
+RSA_BYTES = 256  # of a signature by a key of 2048 bits, which Vonage makes
 APPLICATION_ID = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"
 
 
@@ -157,12 +165,81 @@ class VonageWire:
     def cleared(self, pending: Sequence[str]) -> Sequence[str | bytes]:
         return [json.dumps({"event": "websocket:cleared"})]
 
+    # ── REST ──
+
+    def rest(self, request: WireRequest) -> RestAnswer:
+        """`/v1/calls` to place a call, `/v1/calls/{uuid}` to end or hand it on, `…/dtmf` for keys."""
+        _check_bearer(request.headers.get("authorization", ""))
+        path, data = urlsplit(request.url).path, _parsed(request.body)
+        if not isinstance(data, dict):
+            raise CarrierRejectsError("vonage: a request's body is a JSON object")
+        match request.method, path.removeprefix("/v1/calls").split("/"):
+            case "POST", [""]:
+                return self._place(data)
+            case "PUT", ["", self.facts.call_id]:
+                return _changed(data)
+            case "PUT", ["", self.facts.call_id, "dtmf"]:
+                _only(data, {"digits"}, "dtmf")
+                if not re.fullmatch(r"[0-9*#p]+", str(data.get("digits"))):
+                    raise CarrierRejectsError("vonage: digits are 0-9, * and #")
+                return RestAnswer(status=200, body={"message": "DTMF sent", "uuid": self.facts.call_id})
+        return RestAnswer(status=404, body={"type": "NOT_FOUND", "error_title": "Not found"})
+
+    def _place(self, data: Mapping[str, Any]) -> RestAnswer:
+        _only(data, DIAL_FIELDS, "a call to place")
+        to, ours = _phone(data.get("to")), _phone([data.get("from")])
+        urls = data.get("answer_url")
+        if not isinstance(urls, list) or len(urls) != 1 or not str(urls[0]).startswith("http"):
+            raise CarrierRejectsError("vonage: answer_url is a list of one address")
+        if not 1 <= data.get("ringing_timer", 60) <= 120:
+            raise CarrierRejectsError("vonage: ringing_timer is 1 to 120")
+        self.facts = replace(self.facts, caller=f"+{ours}", callee=f"+{to}", direction="outbound")
+        body = {"uuid": self.facts.call_id, "status": "started", "direction": "outbound"}
+        body["conversation_uuid"] = self._conversation
+        return RestAnswer(status=201, body=body, answer_url=str(urls[0]))
+
+
+def _changed(data: Mapping[str, Any]) -> RestAnswer:
+    match data:
+        case {"action": "hangup"} if len(data) == 1:
+            return RestAnswer(status=204, ended=True)
+        case {"action": "transfer", "destination": {"type": "ncco", "ncco": ncco}} if len(data) == 2:
+            (endpoint,) = _connects(ncco)["endpoint"]
+            to = endpoint["uri"] if endpoint.get("type") == "sip" else _phone([endpoint])
+            return RestAnswer(status=204, ended=True, transferred_to=to)
+    raise CarrierRejectsError(f"vonage: a call is changed by hangup or by transfer, not by {dict(data)}")
+
+
+def _phone(endpoints: object) -> str:
+    """The number of the one phone among them."""
+    match endpoints:
+        case [{"type": "phone", "number": str(number)}] if re.fullmatch(r"\d{7,15}", number):
+            return number
+    raise CarrierRejectsError(f"vonage: one phone, its number in digits without plus, not {endpoints}")
+
+
+def _check_bearer(authorization: str) -> None:
+    """A token signed by an application's key: its form only, for the simulator does not know the key."""
+    try:
+        head, claims, signature = authorization.removeprefix("Bearer ").split(".")
+        parts = [json.loads(_unbased(head)), json.loads(_unbased(claims))]
+        good = parts[0]["alg"] == "RS256" and len(_unbased(signature)) >= RSA_BYTES
+        good = good and parts[1]["exp"] > parts[1]["iat"] and bool(parts[1]["application_id"] and parts[1]["jti"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CarrierRejectsError("vonage: 401, the token cannot be read") from error
+    if not good:
+        raise CarrierRejectsError("vonage: 401, the token is not one of an application")
+
 
 def signed_token(claims: Mapping[str, Any], secret: str) -> str:
     """A JSON web token signed with HS256, as Vonage's webhooks carry one."""
     parts = [_base64(json.dumps(part, separators=(",", ":")).encode()) for part in ({"alg": "HS256"}, dict(claims))]
     signed = ".".join(parts)
     return f"{signed}.{_base64(hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest())}"
+
+
+def _unbased(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
 def _base64(data: bytes) -> str:
@@ -181,6 +258,8 @@ def _connects(ncco: Any) -> dict[str, Any]:
     if not isinstance(ncco, list) or not all(isinstance(action, dict) for action in ncco):
         raise CarrierRejectsError("vonage: an NCCO is a list of actions")
     connects = [action for action in ncco if action.get("action") == "connect"]
+    if not connects and all(action.get("action") == "talk" for action in ncco):
+        raise CallRefusedError("vonage: the NCCO connects nothing; the caller hears it and the call ends")
     if len(connects) != 1:
         raise CarrierRejectsError(f"vonage: {len(connects)} actions of the NCCO connect")
     connect: dict[str, Any] = connects[0]
