@@ -35,7 +35,7 @@ from voxray.testing.voices import speak
 SILERO_LATE_SECS = 0.038
 GAP_SECS = 0.12
 LOUD = 1000  # a sample above this (-30 dBFS) is speech beyond doubt
-BARGE_IN = "Wait a moment please"
+BARGE_IN = "Hello, are you there"
 SPEECH = "Hello, I would like to book a room for tomorrow night"
 ANSWER = "Certainly, I can do that for you. Would you like breakfast as well?"
 LONG_ANSWER = " ".join([ANSWER] * 4)
@@ -147,10 +147,9 @@ async def hold_calls(
             if barge_in:
                 await caller.listen_for(rng.uniform(0.5, 2.0))
                 caller.stopped_at = None
-                began = caller.now()
                 await caller.say(interruption)
                 if caller.stopped_at is not None:
-                    figures.stops.append(caller.stopped_at - began)
+                    figures.stops.append(caller.stopped_at - caller.speaking_since)
             reply = await caller.listen()
             if reply.latency_secs is not None:
                 figures.delays.append(reply.latency_secs - known_secs)
