@@ -21,6 +21,7 @@ from voxray.events import (
     ReplyStarted,
     SessionEvent,
     SilenceBroken,
+    SpeakRequested,
     SpeechHeard,
     SpeechStarted,
     SpeechStopped,
@@ -338,6 +339,8 @@ class Conductor:
         self._log.append(ProviderFailed(stage, error.provider, str(error), error.retryable))
         if not self.busy and (self.dialogue.floor is not Floor.QUIET or not error.retryable):
             self.trouble()  # who says nothing has nothing to be told: it may be over before they do
+        elif self.busy and not error.retryable and self._options.fallback_phrase:
+            self.on(SpeakRequested(self._options.fallback_phrase))
 
     def trouble(self) -> None:
         """Tell the caller that something failed; end the call if that happens time and again."""
