@@ -120,6 +120,7 @@ class Session:
         self._transfer_to = ""
         self._pending: tuple[str, str] | None = None  # a hang-up that waits for the end of the reply
         self._ended: tuple[str, str] | None = None
+        self._ended_at: float | None = None
         self._heard_anything = False
         self._connected = True
 
@@ -141,7 +142,7 @@ class Session:
         return Outcome(
             cause=cause,
             detail=detail,
-            duration_secs=round(self._clock.now(), 3),
+            duration_secs=round(self._clock.now() if self._ended_at is None else self._ended_at, 3),
             turns=self._conductor.dialogue.turn,
             replies=self._counts[ReplyStarted],
             interruptions=self._counts[ReplyInterrupted],
@@ -215,8 +216,9 @@ class Session:
             while isinstance(fault, BaseExceptionGroup):
                 fault = fault.exceptions[0]
             self._ends(Cause.ERROR, type(fault).__name__)
-        outcome = self.outcome
+        self._ended_at = self._clock.now()
         self._conductor.close()
+        outcome = self.outcome
         self.log.append(CallEnded(outcome.cause, outcome.detail))
         self._taps.close()
         with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECS):
