@@ -2,7 +2,7 @@
 
 import base64
 import json
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -11,7 +11,7 @@ import voxray_exotel
 from voxray.protocols.carrier import Dial, PhoneCall, StreamOffer, Webhook
 from voxray.registry import make
 from voxray.testing.carriers.exotel import ExotelWire
-from voxray.testing.phone_wire import PhoneFacts, WireRequest
+from voxray.testing.phone_wire import CallRefusedError, PhoneFacts, WireRequest
 from voxray.testing.plugin_check import check_plugin
 from voxray.wire.context import Context
 
@@ -147,7 +147,9 @@ def test_a_webhook_without_sense_is_an_error(webhook: Webhook) -> None:
 
 
 def test_where_all_lines_are_taken_the_flow_goes_on() -> None:
-    assert carrier().busy().status == 503
+    busy = carrier().busy()
+    with pytest.raises(CallRefusedError):
+        ExotelWire(FACTS).stream(busy.status, busy.media_type, busy.body)
 
 
 TWILIO_LIKE = (("CallSid", "1"), ("CallFrom", "2"))
@@ -226,10 +228,13 @@ def test_closing_the_socket_is_the_way_to_hang_up() -> None:
 def test_a_call_is_placed_with_the_address_of_its_stream() -> None:
     request = carrier().dial(DIAL)
     headers = {name.lower(): value for name, value in request.headers.items()}
-    stream = ExotelWire(FACTS).dialled(request.method, urlsplit(request.url).path, headers, request.form)
+    body = urlencode(request.form).encode()
+    answer = ExotelWire(FACTS).rest(WireRequest(method=request.method, url=request.url, headers=headers, body=body))
     assert request.url == "https://api.exotel.com/v1/Accounts/exampleco1/Calls/connect.json"
     assert headers["authorization"] == basic("key1:tok")["authorization"]
-    assert stream.parameters["token"] == "tok_1"
+    assert answer.stream is not None
+    assert answer.stream.parameters["token"] == "tok_1"
+    assert carrier().dialled(answer.body) == "9a7b0001"
     assert (dict(request.form)["From"], dict(request.form)["CallerId"]) == ("09876543210", "08012345678")
 
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from voxray.audio.format import AudioFormat, Encoding
 from voxray.testing.phone_wire import (
+    CallRefusedError,
     CarrierRejectsError,
     Cleared,
     MarkSet,
     Meaning,
     PhoneFacts,
+    RestAnswer,
     Sound,
     WireRequest,
     WireStream,
@@ -115,6 +118,8 @@ class ExotelWire:
     # ── what we answer ──
 
     def stream(self, status: int, media_type: str, body: bytes) -> WireStream:
+        if status == 503:
+            raise CallRefusedError("no address for the applet: the flow goes on")
         if status != 200 or media_type.partition(";")[0].strip() != "application/json":
             raise CarrierRejectsError(f"status {status} with {media_type!r}: 200 with application/json is expected")
         try:
@@ -144,22 +149,23 @@ class ExotelWire:
         bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
         return WireStream(url=bare, headers=headers, parameters=query)
 
-    def dialled(
-        self, method: str, path: str, headers: Mapping[str, str], form: Sequence[tuple[str, str]]
-    ) -> WireStream:
-        """The stream of a call that we asked the REST API for, as the fake endpoint got it."""
-        fields = dict(form)
+    def rest(self, request: WireRequest) -> RestAnswer:
+        """`Calls/connect` places a call; there is nothing else."""
+        path = urlsplit(request.url).path
+        if request.method != "POST" or not path.endswith(("/Calls/connect", "/Calls/connect.json")):
+            raise CarrierRejectsError(f"{request.method} {path} is not how a call is placed")
+        if not request.headers.get("authorization", "").startswith("Basic "):
+            raise CarrierRejectsError("no Basic authorization")
+        fields = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
         unknown = sorted(set(fields) - CALL_FIELDS)
         missing = [name for name in ("From", "CallerId", "StreamUrl", "StreamType") if not fields.get(name)]
-        if method != "POST" or not path.endswith(("/Calls/connect", "/Calls/connect.json")):
-            raise CarrierRejectsError(f"{method} {path} is not how a call is placed")
-        if not headers.get("authorization", "").startswith("Basic "):
-            raise CarrierRejectsError("no Basic authorization")
         if unknown or missing or fields["StreamType"] != "bidirectional":
             raise CarrierRejectsError(f"unknown fields {unknown}, missing {missing}, or a stream that is one-way")
         if len(fields["StreamUrl"]) >= MOST_URL_CHARS:
             raise CarrierRejectsError("StreamUrl has 600 characters or more")
-        return self.opened(fields["StreamUrl"])
+        self.facts = replace(self.facts, caller=fields["CallerId"], callee=fields["From"], direction="outbound")
+        body = {"Call": {"Sid": self.facts.call_id, "Status": "in-progress", "From": fields["From"]}}
+        return RestAnswer(body=body, stream=self.opened(fields["StreamUrl"]))
 
     # ── the socket ──
 

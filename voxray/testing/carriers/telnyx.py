@@ -10,19 +10,22 @@ import base64
 import json
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
 from voxray.audio.convert import Converter
 from voxray.audio.format import AudioFormat, Encoding
-from voxray.testing.carriers import ed25519
+from voxray.testing.carriers import ed25519, telnyx_rest
 from voxray.testing.phone_wire import (
+    CallRefusedError,
     CarrierRejectsError,
     Cleared,
     MarkSet,
     Meaning,
     PhoneFacts,
+    RestAnswer,
     Sound,
     WireRequest,
     WireStream,
@@ -48,35 +51,12 @@ ATTRIBUTES = {
     "statusCallback",
     "statusCallbackMethod",
 }
-STREAM_FIELDS = {
-    "stream_url",
-    "stream_track",
-    "stream_codec",
-    "stream_bidirectional_mode",
-    "stream_bidirectional_codec",
-    "stream_bidirectional_sampling_rate",
-    "stream_bidirectional_target_legs",
-    "send_silence_when_idle",
-    "stream_auth_token",
-    "custom_parameters",
-    "stream_establish_before_call_originate",
-}
-ANSWER_FIELDS = STREAM_FIELDS | {"client_state", "command_id", "webhook_url", "webhook_url_method"}
-CALL_FIELDS = ANSWER_FIELDS | {
-    "connection_id",
-    "to",
-    "from",
-    "from_display_name",
-    "timeout_secs",
-    "time_limit_secs",
-    "answering_machine_detection",
-}
 MESSAGES = {"media": {"event", "media"}, "mark": {"event", "mark"}, "clear": {"event"}}
 
 
 class TelnyxWire:
-    """`secret` is the hex seed that signs webhooks (`SEED`, say). With `call_control` the call comes as a JSON event,
-    and what we then ask of the REST API is handed to `command`. `codec` is the leg's, `byte_order` that of L16."""
+    """`secret` is the hex seed that signs webhooks (`SEED`, say). With `call_control` the call comes as a JSON event
+    and is answered by REST. `codec` is the leg's, `byte_order` that of L16. `keys` are those that came by REST."""
 
     name = "telnyx"
     frame_secs = FRAME_SECS
@@ -98,6 +78,8 @@ class TelnyxWire:
         self._seed = bytes.fromhex(secret) if secret else b""
         self._codec = codec
         self._swaps = byte_order == "big"
+        self.keys = ""  # sent by REST
+        self.over = False
         self._answered: WireStream | None = None
         self._sequence = 0
         self._chunk = 0
@@ -162,7 +144,7 @@ class TelnyxWire:
     # ── what we answer ──
 
     def stream(self, status: int, media_type: str, body: bytes) -> WireStream:
-        """For Call Control `command` must have been given the answer before."""
+        """With Call Control, what the command to answer asked for; it must have come before."""
         if self.call_control:
             if not 200 <= status < 300:
                 raise CarrierRejectsError(f"status {status}: the webhook is repeated")
@@ -181,45 +163,43 @@ class TelnyxWire:
         self._ask(stream.get("bidirectionalMode", "mp3"), codec, stream.get("bidirectionalSamplingRate", "8000"))
         return WireStream(url=_checked_url(stream.get("url", "")), parameters=parameters)
 
-    def command(self, method: str, path: str, headers: Mapping[str, str], fields: object) -> str:
-        """A request to the REST API, as the fake endpoint got it. Returns the action: "dial", "answer", "hangup", …"""
-        if method != "POST":
-            raise CarrierRejectsError(f"{method}: all commands are POST")
-        if not headers.get("authorization", "").startswith("Bearer "):
-            raise CarrierRejectsError("no bearer token")
-        if not isinstance(fields, dict):
-            raise CarrierRejectsError("a command's body is a JSON object")
-        steps = path.rstrip("/").split("/")
-        if steps[-1] == "calls":
-            self._command_stream(fields, CALL_FIELDS, ("connection_id", "to", "from"))
-            return "dial"
-        if len(steps) < 4 or steps[-2] != "actions" or unquote(steps[-3]) != self.facts.call_id:
-            raise CarrierRejectsError(f"no such call: {path}")
-        action = steps[-1]
-        wanted = {"transfer": "to", "send_dtmf": "digits", "reject": "cause"}
-        if action == "answer":
-            self._command_stream(fields, ANSWER_FIELDS, ())
-        elif action in wanted and not fields.get(wanted[action]):
-            raise CarrierRejectsError(f"{action} without {wanted[action]}")
-        return action
+    def rest(self, request: WireRequest) -> RestAnswer:
+        """Commands of Call Control, and placing a call by TeXML."""
+        command = telnyx_rest.command(request, self.facts.call_id)
+        fields = command.fields
+        match command.action:
+            case "dial":
+                self.facts = replace(self.facts, caller=fields["from"], callee=fields["to"], direction="outbound")
+                return telnyx_rest.placed(self.facts.call_id, stream=self._stream_of(fields))
+            case "texml":
+                self.facts = replace(self.facts, caller=fields["From"], callee=fields["To"], direction="outbound")
+                return RestAnswer(body={"sid": self.facts.call_id, "status": "queued"}, answer_url=fields["Url"])
+        if self.over:
+            return telnyx_rest.ENDED
+        match command.action:
+            case "answer":
+                self._answered = self._stream_of(fields)
+                return telnyx_rest.placed(self.facts.call_id, stream=self._answered)
+            case "send_dtmf":
+                self.keys += fields["digits"]
+            case "transfer":
+                return RestAnswer(body=telnyx_rest.OK, ended=True, transferred_to=fields["to"])
+            case "hangup" | "reject":
+                self.over = True
+                return RestAnswer(body=telnyx_rest.OK, ended=True)
+        return RestAnswer(body=telnyx_rest.OK)
 
-    def _command_stream(self, fields: Mapping[str, Any], known: set[str], needed: Sequence[str]) -> None:
-        unknown, missing = sorted(set(fields) - known), [name for name in needed if not fields.get(name)]
-        if unknown or missing:
-            raise CarrierRejectsError(f"unknown fields {unknown}, missing fields {missing}")
-        given = fields.get("custom_parameters", [])
-        if not all(isinstance(it, dict) and set(it) == {"name", "value"} for it in given):
-            raise CarrierRejectsError("custom_parameters are a list of names and values")
+    def _stream_of(self, fields: Mapping[str, Any]) -> WireStream:
         self._ask(
             fields.get("stream_bidirectional_mode", "mp3"),
             fields.get("stream_bidirectional_codec", "PCMU"),
             str(fields.get("stream_bidirectional_sampling_rate", 8000)),
         )
         token = fields.get("stream_auth_token", "")
-        self._answered = WireStream(
+        return WireStream(
             url=_checked_url(fields.get("stream_url", "")),
             headers={TOKEN_HEADER: token} if token else {},
-            parameters={it["name"]: it["value"] for it in given},
+            parameters={it["name"]: it["value"] for it in fields.get("custom_parameters", [])},
         )
 
     def _ask(self, mode: str, codec: str, rate: str) -> None:
@@ -317,7 +297,7 @@ def _connect_stream(root: ET.Element) -> ET.Element:
         raise CarrierRejectsError("no Response with a verb")
     verb = root[0]
     if verb.tag == "Reject":
-        raise CarrierRejectsError(f"the call was rejected: {verb.get('reason', 'rejected')}")
+        raise CallRefusedError(f"the call was turned away: {verb.get('reason', 'rejected')}")
     if verb.tag != "Connect" or len(verb) != 1 or verb[0].tag != "Stream":
         raise CarrierRejectsError("only Connect with one Stream holds the call")
     stream = verb[0]
