@@ -5,7 +5,6 @@ import json
 import pytest
 
 from voxray.errors import ProviderRefused, ProviderUnavailable
-from voxray.wire.retry import delays, reconnect_secs
 from voxray.wire.status import excerpt, from_status, retry_after_secs, sdk_transport_errors
 
 
@@ -57,24 +56,6 @@ def test_an_excerpt_is_one_line_of_at_most_300_characters() -> None:
 )
 def test_retry_after_in_all_its_forms(headers: dict[str, str], secs: float | None) -> None:
     assert retry_after_secs(headers) == secs
-
-
-def test_retries_are_few_and_spread() -> None:
-    error = ProviderUnavailable("acme", "x")
-    assert delays(error, 1, jitter=lambda: 0) == 0.25
-    assert delays(error, 1, jitter=lambda: 1) == 0.5
-    assert delays(error, 2, jitter=lambda: 1) == 1.0
-    assert delays(error, 3) is None
-    assert delays(ProviderRefused("acme", "x"), 1) is None
-
-
-@pytest.mark.parametrize(("asked", "secs"), [(0.0, 0.0), (3.0, 3.0), (3.1, None)])
-def test_a_wait_the_vendor_asks_for_is_honoured_if_a_caller_can_bear_it(asked: float, secs: float | None) -> None:
-    assert delays(ProviderUnavailable("acme", "x", retry_after_secs=asked), 1) == secs
-
-
-def test_reconnections_slow_down_to_eight_seconds() -> None:
-    assert [reconnect_secs(n, jitter=lambda: 0.5) for n in range(6)] == [0.5, 1, 2, 4, 8, 8]
 
 
 def test_sdks_may_raise_either_generation_of_httpx() -> None:
