@@ -59,7 +59,7 @@ class PhoneFaults:
     media_before_start: bool = False
     missing_marks: bool = False  # no mark comes back
     doubled_marks: bool = False  # each comes back twice
-    reorder: bool = False  # every fifth frame comes before the one it should follow
+    reorder: bool = False  # every fifth frame comes after the one it should precede
     restart_stream_at: float | None = None  # the stream begins again under a new id
     jitter_ms: float = 0.0  # each frame is late by up to that
     silence_at: float | None = None  # no more frames from then on
@@ -110,6 +110,7 @@ class PhoneCaller(Caller):
         self._told = stream
         self._stream = WireStream(url="")
         self._sent = 0
+        self._held: str | bytes | None = None  # to come after its successor
         self._left = ""  # why the carrier ends the call
 
     # ── the connection ──
@@ -251,15 +252,19 @@ class PhoneCaller(Caller):
             self._faults = replace(faults, restart_stream_at=None)
             await self._restart()
         if faults.silence_at is None or self.now() < faults.silence_at:
-            messages = [self.wire.media(frame)]
-            if faults.reorder and self._sent % 5 == 0:
-                messages.insert(0, self.wire.media(silence))
-                messages.reverse()
-            for message in messages:
-                await self._socket.send(message)
+            await self._deliver(self.wire.media(frame))
         if self._clip and self._position == len(self._clip):
             self._clip, self._speaking, self.said_until = (), False, self.now()
             self._notify()
+
+    async def _deliver(self, message: str | bytes) -> None:
+        if self._faults.reorder and self._sent % 5 == 0:
+            self._held = message
+            return
+        await self._socket.send(message)
+        if self._held is not None:
+            await self._socket.send(self._held)
+            self._held = None
 
     async def _restart(self) -> None:
         self.wire.facts = replace(self.wire.facts, stream_id=f"{self.wire.facts.stream_id}-again")
