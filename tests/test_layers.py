@@ -19,6 +19,7 @@ LAYER_0 = (
     "voxray.boundary",
     "voxray.errors",
     "voxray.events",
+    "voxray.problems",
     "voxray.inbound",
     "voxray.chat",
     "voxray.streaming",

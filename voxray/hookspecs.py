@@ -10,8 +10,8 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from voxray.config.problems import Problem
     from voxray.config.settings import Settings
+    from voxray.problems import Problem
     from voxray.protocols.call import CallInfo, CallSetup, Outcome
     from voxray.specs import CarrierSpec, PipelineSpec, ProviderSpec, SerializerSpec, StoreSpec, TransportSpec
 

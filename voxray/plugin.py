@@ -13,6 +13,7 @@ from voxray.audio.format import (
 )
 from voxray.hookspecs import hookimpl
 from voxray.openai_compatible import OpenAICompatible, Quirks
+from voxray.problems import Problem
 from voxray.specs import (
     CarrierSpec,
     LlmSpec,
@@ -46,6 +47,7 @@ __all__ = [
     "LlmSpec",
     "OpenAICompatible",
     "PipelineSpec",
+    "Problem",
     "Quirks",
     "RealtimeSpec",
     "RecordingSinkSpec",

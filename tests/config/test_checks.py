@@ -138,7 +138,7 @@ def test_one_cause_gives_one_problem(problems_of: Check) -> None:
 def test_plugins_report_their_own_contradictions() -> None:
     from types import ModuleType
 
-    from voxray.plugin import hookimpl
+    from voxray.plugin import Problem, hookimpl
 
     plugin = ModuleType("picky")
 

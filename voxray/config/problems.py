@@ -1,47 +1,28 @@
-"""What is wrong with a configuration, printable as one line each."""
+"""Problems of a configuration: where they are, in order, and how many."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+
+from voxray.problems import Problem, Severity, printable
+
+__all__ = [
+    "Path",
+    "Problem",
+    "Severity",
+    "count_text",
+    "format_path",
+    "has_errors",
+    "in_order",
+    "printable",
+    "quote",
+]
 
 Path = tuple[str | int, ...]
-Severity = Literal["error", "warning"]
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
 _SHOWN = 60  # characters of a value that a message repeats
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One finding.
-
-    `path` is a JSON path such as `$.tts_voice`, or "" if the finding is about no place in the file. `line` and `column`
-    count from 1, columns in characters; None where there is no file. `rule` names the rule, `remedy` what to do, and
-    `source` the file or the environment variable that the value comes from.
-    """
-
-    path: str
-    message: str
-    severity: Severity = "error"
-    line: int | None = None
-    column: int | None = None
-    rule: str = ""
-    remedy: str = ""
-    source: str = ""
-
-    def __str__(self) -> str:
-        place = f"{self.source}:{self.line}:{self.column}" if self.line is not None else self.source
-        what = ": ".join(part for part in (self.path, self.message) if part)
-        text = "; ".join(part for part in (what, self.remedy) if part)
-        if self.severity == "warning":
-            text = f"warning: {text}"
-        return printable(f"{place}  {text}" if place else text)
-
-    def as_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def format_path(path: Sequence[str | int]) -> str:
@@ -64,11 +45,6 @@ def quote(value: object) -> str:
     if len(text) > _SHOWN:
         return text[: _SHOWN - 1] + "…" + ('"' if text.startswith('"') else "")
     return text
-
-
-def printable(text: str) -> str:
-    """`text` with everything escaped that a terminal would not show, or would obey."""
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 
 def has_errors(problems: Iterable[Problem]) -> bool:
