@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.server.serving import Served, serving
+from tools.source import ROOT
 from voxray.audio.format import PCM_16K
 from voxray.builtin.call_control import CallControl
 from voxray.chat import ToolCall
@@ -234,6 +235,14 @@ async def test_a_call_too_many_is_not_connected() -> None:
         with pytest.raises(NotConnectedError, match="503"):
             async with phone.called():
                 pass
+
+
+async def test_the_example_of_the_guide_hears_a_greeting() -> None:
+    guide = (ROOT / "docs" / "how-to" / "answer-genesys-calls.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(guide.split("```python\n")[1].split("```")[0], names)
+    async with line() as phone:
+        assert await names["greeted"](f"http://127.0.0.1:{phone.server.port}", KEY, SECRET)
 
 
 FAULTS = {

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.server.serving import Served, serving
+from tools.source import ROOT
 from voxray.audio.format import PCM_16K
 from voxray.builtin.call_control import CallControl
 from voxray.chat import ToolCall
@@ -210,6 +211,14 @@ async def test_news_of_a_call_are_taken_and_counted() -> None:
             request = wire().event(url, status, at=time.time())
             answer = await phone.server.http.post(url, headers=dict(request.headers), content=request.body)
             assert (answer.status_code, answer.content) == (204, b"")
+
+
+async def test_the_example_of_the_guide_hears_a_greeting() -> None:
+    guide = (ROOT / "docs" / "how-to" / "answer-vonage-calls.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(guide.split("```python\n")[1].split("```")[0], names)
+    async with line() as phone:
+        assert await names["greeted"](f"http://127.0.0.1:{phone.server.port}", SECRET)
 
 
 FAULTS = {
