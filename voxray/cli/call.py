@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from voxray.testing.conversation import CallResult
+    from voxray.testing.phone_line import PhoneLine
     from voxray.testing.script import Script
 
 HELD, NOT_HELD, NOT_CONNECTED = 0, 1, 3  # 2 is click's, for wrong usage
@@ -33,6 +35,20 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--record", type=click.Path(path_type=Path), help="Write what the agent said: a folder, or one .wav file."
 )
 @click.option("--api-key", default="", envvar="VOXRAY_SERVER_API_KEY", help="The server's key, if it asks for one.")
+@click.option("--carrier", default="", metavar="NAME", help="Call by phone, through this simulated carrier.")
+@click.option(
+    "--secret", default=None, help="What the carrier signs with. Default: the carrier's environment variable."
+)
+@click.option("--public-url", default="", metavar="URL", help="Address that the carrier knows, behind proxy_host.")
+@click.option("--from", "caller", default="", metavar="NUMBER", help="The phone's own number.")
+@click.option("--to", "callee", default="", metavar="NUMBER", help="The number that is dialled.")
+@click.option(
+    "--dial",
+    "dial_port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Be the carrier's API at this port, and wait for the server to place the call.",
+)
 @click.option("--timeout", default=30.0, type=click.FloatRange(0.1, 3600), show_default=True, help="For an answer, s.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write the results as JUnit XML.")
@@ -49,6 +65,8 @@ def command(
 ) -> None:
     """Call the agent at URL (ws://HOST:PORT/ws, or just HOST:PORT) and check what it answers.
 
+    With --carrier, call it by phone: URL is the server's (http://HOST:PORT), or that of its webhook.
+
     Speaks in real time, waits for the greeting and for each answer, and shows how long every stage took.
 
     \b
@@ -59,6 +77,7 @@ def command(
 
     _check(url, options["count"], record)
     script = _script(lines, files, script_file)
+    options["phone"] = _phone(script, options)
     try:
         results = _calls(url, script, record is not None, options)
         _write(results, record, junit, script.name)
@@ -90,10 +109,38 @@ def _calls(url: str, script: Script, record: bool, options: dict[str, Any]) -> l
                 timeout_secs=options["timeout"],
                 record=record,
                 progress=progress,
+                phone=options["phone"],
             )
 
     # A hundred callers in one process send 5000 frames a second.
     return anyio.run(run, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+
+
+def _phone(script: Script, options: dict[str, Any]) -> PhoneLine | None:
+    carrier, dial_port = options["carrier"], options["dial_port"]
+    if not carrier:
+        if options["secret"] or options["public_url"] or dial_port is not None:
+            raise click.UsageError("--secret, --public-url and --dial are for phones: say which --carrier")
+        return None
+    from voxray.testing.carriers import ACCOUNT_ENV, SECRET_ENV, WIRES
+    from voxray.testing.phone_line import PhoneLine, unknowable
+
+    if carrier not in WIRES:
+        raise click.BadParameter(f'"{carrier}" is none of {", ".join(WIRES)}', param_hint="--carrier")
+    if found := unknowable(script):
+        raise click.UsageError(f"{', '.join(found)}: a phone carries sound only, no words; leave it out with --carrier")
+    if dial_port is not None and options["count"] > 1:
+        raise click.UsageError("--dial waits for one call, not for --count")
+    secret = options["secret"]
+    return PhoneLine(
+        carrier=carrier,
+        secret=os.environ.get(SECRET_ENV.get(carrier, ""), "") if secret is None else secret,
+        public_url=options["public_url"],
+        caller=options["caller"],
+        callee=options["callee"],
+        account_id=os.environ.get(ACCOUNT_ENV.get(carrier, ""), ""),
+        dial_port=dial_port,
+    )
 
 
 def _check(url: str, count: int, record: Path | None) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio
@@ -11,6 +13,8 @@ import anyio
 from voxray.audio.format import AudioFormat
 from voxray.testing.call_account import Clip, Reply
 from voxray.testing.caller import LISTEN_SECS, Caller, NoReplyError, NotConnectedError
+from voxray.testing.phone import PhoneCaller
+from voxray.testing.phone_line import PhoneLine
 from voxray.testing.script import Script, Turn, Words
 
 GREETING_SECS = 2.0  # an agent that has not begun to greet by then is waiting for us
@@ -110,13 +114,21 @@ async def converse(
     timeout_secs: float = LISTEN_SECS,
     record: bool = False,
     progress: Progress = lambda number, what: None,
+    phone: PhoneLine | None = None,
 ) -> CallResult:
-    """Make one call by the script. Never raises for what the other side does: the result says it."""
+    """Make one call by the script, over a websocket or, with `phone`, a simulated carrier. Never raises for what the
+    other side does: the result says it."""
     result = CallResult(number, script.name)
     try:
-        async with Caller(url, api_key=api_key, record=record) as caller:
+        async with AsyncExitStack() as stack:
+            if phone is None:
+                caller = await stack.enter_async_context(Caller(url, api_key=api_key, record=record))
+            else:
+                caller = await phone.call(stack, url, record=record, progress=partial(progress, number))
             result.connected, result.session_id = True, caller.session_id
             await _Conversation(caller, script, clips, result, timeout_secs, progress).run()
+            rejected = caller.rejected if isinstance(caller, PhoneCaller) else ()
+            result.problems += [f"the carrier would not take this: {reason}" for reason in dict.fromkeys(rejected)]
     except NotConnectedError as error:
         result.problems.append(str(error))
     return result

@@ -48,6 +48,7 @@ from voxray.testing.phone_wire import (
 
 REPLY_GAP_SECS = 0.6  # without sound: the answer is over
 SOCKET_PATH = "/telephony/ws"
+CALLER_HUNG_UP = "caller hung up"
 SILENCE = {Encoding.PCM16: b"\0", Encoding.MULAW: b"\xff", Encoding.ALAW: b"\xd5"}
 
 
@@ -180,7 +181,7 @@ class PhoneCaller(Caller):
 
     async def hang_up(self) -> None:
         """Put the receiver down: the carrier says so, and closes the socket."""
-        await self.end("caller hung up")
+        await self.end(CALLER_HUNG_UP)
 
     async def end(self, reason: str) -> None:
         """End the stream as the carrier does, also when it was told so through its REST API."""
