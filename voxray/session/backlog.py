@@ -112,10 +112,10 @@ class Backlog:
 
 
 class Recent:
-    """The last seconds of sound; pcm16 mono 16 kHz."""
+    """The last seconds of sound; pcm16 mono."""
 
-    def __init__(self, secs: float) -> None:
-        self._cap = int(secs * BYTES_PER_SEC) // 2 * 2
+    def __init__(self, secs: float, bytes_per_sec: int = BYTES_PER_SEC) -> None:
+        self._cap = int(secs * bytes_per_sec) // 2 * 2
         self._pieces: deque[bytes] = deque()
         self._bytes = 0
 

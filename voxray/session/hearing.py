@@ -32,6 +32,7 @@ from voxray.session.log import Clock, EventLog
 from voxray.session.moves import SpeechContinued, WordsSettled
 from voxray.session.retry import retry_delay
 from voxray.session.services import Services, SessionOptions
+from voxray.session.speech_end import SpeechEnd
 from voxray.session.speech_gate import SpeechGate
 from voxray.session.taps import Taps, through
 
@@ -82,8 +83,10 @@ class Hearing:
         vad_format = AudioFormat(Encoding.PCM16, source.rate_hz) if direct else PCM_16K
         self._decode = Converter(source, vad_format)
         self._convert = Converter(vad_format, PCM_16K)
+        window = services.vad.window_samples(vad_format.rate_hz)
+        self._end = SpeechEnd(vad_format.rate_hz, window, options.vad_stop_secs)
         self.gate = SpeechGate(
-            services.vad.window_samples(vad_format.rate_hz) / vad_format.rate_hz,
+            window / vad_format.rate_hz,
             confidence=options.vad_confidence,
             min_volume=options.vad_min_volume,
             start_secs=options.vad_start_secs,
@@ -92,7 +95,7 @@ class Hearing:
             on_speaking=lambda secs: on(SpeechContinued(secs)),
         )
         self._stack = ExitStack()
-        self._vad = self._stack.enter_context(services.vad.open(vad_format.rate_hz, self.gate.window))
+        self._vad = self._stack.enter_context(services.vad.open(vad_format.rate_hz, self._window))
 
     # ── sound ──
 
@@ -107,6 +110,7 @@ class Hearing:
             pcm = tapped
         if not pcm:
             return
+        self._end.feed(pcm)
         self._vad.feed(pcm)
         pcm = self._convert.process(pcm)
         if self._attentive:
@@ -115,6 +119,10 @@ class Hearing:
             self._turn.append(pcm)
         elif self._before is not None and not self.gate.speaking:
             self._before.append(pcm)
+
+    def _window(self, probability: float, rms: float) -> None:
+        self._end.reported()
+        self.gate.window(probability, rms)
 
     def turn_audio(self) -> bytes:
         """The last seconds of the turn's speech, for turn detectors; pcm16 mono 16 kHz."""
@@ -180,6 +188,8 @@ class Hearing:
             if not self._attentive:
                 self._attentive = True
                 self._backlog.append(before)
+        elif isinstance(event, SpeechStopped):
+            event = SpeechStopped(round(self._end.ago_secs(event.ago_secs), 4))
         self._on(event)
 
     # ── words ──
