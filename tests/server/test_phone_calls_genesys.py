@@ -200,8 +200,8 @@ async def test_a_probe_is_answered_and_is_no_call() -> None:
 
 @pytest.mark.parametrize(
     "genesys",
-    [wire(api_key="wrong"), wire(secret=""), wire(secret="AAAA")],
-    ids=["wrong-key", "unsigned", "wrong-secret"],
+    [wire(api_key="wrong"), wire(secret=""), wire(secret="AAAA"), wire(secret=f"wrong:{SECRET}")],
+    ids=["wrong-key", "unsigned", "wrong-secret", "wrong-key-in-one"],
 )
 async def test_a_session_without_proof_is_told_so_and_closed(genesys: GenesysWire) -> None:
     async with line() as phone:

@@ -59,7 +59,8 @@ COVERED = (
 
 
 class GenesysWire:
-    """`secret` is the client secret (base64) that signs the handshake; `api_key` goes along in any case.
+    """`secret` is the client secret (base64) that signs the handshake, `api_key` goes along in any case; both fit into
+    one as "KEY:SECRET".
 
     `facts.call_id` is the conversation, `facts.stream_id` the session, `facts.account_id` the organization. There are
     no marks: each piece of our sound counts as one, and the last one played makes `playback_completed`.
@@ -82,8 +83,9 @@ class GenesysWire:
         self.facts = facts
         self.disconnected: Mapping[str, Any] | None = None  # parameters of our disconnect
         self.closed = False  # the session ended as it should
-        self._secret = base64.b64decode(secret)
-        self._api_key = api_key
+        key, _, signing = secret.rpartition(":")
+        self._secret = base64.b64decode(signing)
+        self._api_key = key or api_key
         self._probe = probe
         self._media = list(media) if media is not None else [pcmu(["external"])]
         self._opened = False
