@@ -265,9 +265,9 @@ def test_a_transfer_dials_by_new_twiml(to: str, path: str) -> None:
     assert equipped().transfers
 
 
-def test_keys_have_no_request() -> None:
+def test_keys_need_no_request() -> None:
     assert equipped().send_dtmf(CALL, "1") is None
-    assert not equipped().sends_dtmf
+    assert equipped().sends_dtmf
 
 
 DIAL = Dial(to="+15005550006", caller="+15005550001", offer=OFFER, answer_url="https://voice.example.com/?dial=d")

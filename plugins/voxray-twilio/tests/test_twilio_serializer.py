@@ -1,14 +1,17 @@
 """Twilio's media stream, message by message."""
 
 import base64
+import cmath
 import json
 
 import pytest
 from voxray_twilio.serializer import TwilioSerializer
 
+from voxray.audio.g711 import decode_mulaw
 from voxray.events import DtmfReceived, DtmfRequested, EndRequested, Mark, MarkReached, ReplyInterrupted
 from voxray.testing.serializer_check import check_serializer
 
+TONES = (697, 770, 852, 941, 1209, 1336, 1477)
 INTERRUPTED = ReplyInterrupted(1, "", 0.0)
 
 
@@ -106,7 +109,6 @@ def test_we_send_exactly_the_documented_fields() -> None:
     assert sound == {"event": "media", "streamSid": "MZ1"}
     assert json.loads(ours.encode(Mark("a")) or "") == {"event": "mark", "streamSid": "MZ1", "mark": {"name": "a"}}
     assert json.loads(ours.encode(INTERRUPTED) or "") == {"event": "clear", "streamSid": "MZ1"}
-    assert ours.encode(DtmfRequested("1")) is None
     assert ours.encode(b"") is None
 
 
@@ -132,3 +134,14 @@ def test_pieces_are_whole_frames_of_20_ms() -> None:
     pieces = serializer().pieces
     assert pieces is not None
     assert (pieces.usual, pieces.multiple) == (480, 160)
+
+
+def test_a_key_is_sent_as_its_tone() -> None:
+    sent = json.loads(serializer().encode(DtmfRequested("5")) or "")
+    sound = base64.b64decode(sent["media"]["payload"])
+    assert len(sound) == 1600
+    assert set(sound[-640:]) == {0xFF}
+    pcm = memoryview(decode_mulaw(sound)).cast("h")
+    power = {hz: abs(sum(x * cmath.exp(2j * cmath.pi * hz * n / 8000) for n, x in enumerate(pcm))) for hz in TONES}
+    assert sorted(sorted(power, key=power.__getitem__)[-2:]) == [770, 1336]
+    assert serializer().encode(DtmfRequested("x")) is None

@@ -35,7 +35,7 @@ class TwilioCarrier:
 
     name = "twilio"
     transfers: bool
-    sends_dtmf = False  # Twilio has no way to send keys into a running stream
+    sends_dtmf = True  # as tones: Twilio has no message for keys of ours
     proves_streams: bool
 
     def __init__(

@@ -9,13 +9,26 @@ import json
 from binascii import a2b_base64, b2a_base64
 from collections import deque
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from voxray.audio.format import MULAW_8K
-from voxray.events import DtmfReceived, EndRequested, Inbound, Mark, MarkReached, Outbound, ReplyInterrupted
+from voxray.audio.g711 import encode_mulaw
+from voxray.audio.tone import dtmf, silence
+from voxray.events import (
+    DtmfReceived,
+    DtmfRequested,
+    EndRequested,
+    Inbound,
+    Mark,
+    MarkReached,
+    Outbound,
+    ReplyInterrupted,
+)
 from voxray.protocols.serializer import Pieces
 
 KEYS = frozenset("0123456789*#")
+KEY_SECS, GAP_SECS = 0.12, 0.08  # exchanges ask for 40 to 65 ms of each; menus of companies are slower
 MULAW_NAMES = ("audio/x-mulaw", "audio/mulaw", "audio/pcmu")
 
 
@@ -104,8 +117,16 @@ class TwilioSerializer:
             case ReplyInterrupted():
                 self._pending.clear()  # Twilio echoes them now, though nobody has heard what they stood for
                 return self._clear
+            case DtmfRequested(digit) if digit in KEYS:
+                return self.encode(key_sound(digit))
             case _:
                 return None
+
+
+@lru_cache(maxsize=16)
+def key_sound(key: str) -> bytes:
+    """A key's tone and the gap after it, as Twilio takes it: its streams know keys from the caller only."""
+    return encode_mulaw(dtmf(key, KEY_SECS, 8000) + silence(GAP_SECS, 8000))
 
 
 def parsed(message: str | bytes) -> dict[str, Any]:
