@@ -86,7 +86,11 @@ class Line:
 
 @asynccontextmanager
 async def line(
-    *tools: ToolCall, secrets: Mapping[str, str] = SECRETS, max_sessions: int = 0, unannounced: bool = False
+    *tools: ToolCall,
+    secrets: Mapping[str, str] = SECRETS,
+    max_sessions: int = 0,
+    unannounced: bool = False,
+    proxy_host: str = "",
 ) -> AsyncIterator[Line]:
     parts = agent(*tools)
     calls: list[CallInfo] = []
@@ -103,6 +107,7 @@ async def line(
                 ),
                 hooks=hooks,
                 max_sessions=max_sessions,
+                proxy_host=proxy_host,
                 carriers=[make(spec, context, {})],
                 telephony=TelephonySettings(allow_unannounced=unannounced),
             ) as server:
@@ -216,6 +221,18 @@ async def test_a_signature_covers_the_address_that_was_asked() -> None:
     async with line() as phone:
         async with phone.called(path="/telephony/ws?agent=7") as caller:
             await caller.listen_for(0.1)
+
+
+async def test_behind_a_proxy_the_public_name_is_what_is_signed() -> None:
+    genesys = wire()
+    async with line(proxy_host="voice.example.com") as phone:
+        headers = genesys.handshake(WireStream(url="wss://voice.example.com/telephony/ws"), at=time.time())
+        async with phone.server.ws("/telephony/ws", additional_headers=headers) as socket:
+            await socket.send(genesys.opening(WireStream(url=""))[0])
+            assert genesys.understand(await socket.recv()) == []
+            assert genesys.disconnected is None
+        async with phone.called() as caller:
+            assert (await caller.goodbye()).code == 1008
 
 
 @pytest.mark.parametrize(("unannounced", "calls"), [(False, 0), (True, 1)])

@@ -17,6 +17,7 @@ from voxray.server.routes.endpoint import PREFIX, Doc, Endpoint
 from voxray.server.routes.health import health, ready
 from voxray.server.routes.metrics import metrics_endpoint
 from voxray.server.runtime import Runtime
+from voxray.server.telephony.address import public_origin
 from voxray.server.telephony.lines import SOCKET_PATH
 from voxray.server.telephony.routes import phone_endpoints
 from voxray.server.telephony.socket import MediaSocket
@@ -65,7 +66,10 @@ def create_app(runtime: Runtime, *, extra: Sequence[Endpoint] = (), body_secs: f
     routes = [route for endpoint in endpoints for route in _routes(endpoint, gate)]
     routes += [_guarded(route, gate) for route in listening]
     if runtime.lines is not None:
-        media = MediaSocket(runtime.lines, runtime.calls.answer, idle_secs=settings.ws_idle_timeout_secs)
+        origin = partial(
+            public_origin, proxy_host=settings.proxy_host, trusted_proxies=settings.telephony.trusted_proxies
+        )
+        media = MediaSocket(runtime.lines, runtime.calls.answer, origin, idle_secs=settings.ws_idle_timeout_secs)
         routes.append(WebSocketRoute(SOCKET_PATH, Guarded(media, gate, name="telephony_ws", call=True)))
     router = Router(routes, redirect_slashes=False, default=_not_found)
     return RequestIds(Observed(Recovery(router), runtime.metrics))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -37,11 +37,15 @@ class Unwelcome(Exception):  # noqa: N818  a decision, not a fault
 
 
 class MediaSocket:
-    """Recognises the carrier, checks that the call was announced, and has it answered."""
+    """Recognises the carrier, checks that the call was announced, and has it answered. `origin` gives scheme and host
+    under which the world reaches this server."""
 
-    def __init__(self, lines: Lines, answer: Answer, *, idle_secs: float) -> None:
+    def __init__(
+        self, lines: Lines, answer: Answer, origin: Callable[[Scope], tuple[str, str]], *, idle_secs: float
+    ) -> None:
         self._lines = lines
         self._answer = answer
+        self._origin = origin
         self._idle_secs = idle_secs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +55,7 @@ class MediaSocket:
         opening: list[str | bytes] = []
         try:
             with anyio.fail_after(START_SECS):
-                carrier, start = await self._recognized(opening, _headers(scope), receive)
+                carrier, start = await self._recognized(opening, _headers(scope, self._origin(scope)[1]), receive)
             announcement = await self._announcement(scope, carrier, start)
         except (Unwelcome, TimeoutError, StoreError) as error:
             reason = str(error) or f"no start within {START_SECS:g} s"
@@ -187,12 +191,12 @@ class PhoneTransport(WebSocketTransport):
         return self._lines.send(self._carrier.name, request, purpose=purpose, call_id=self._call.call_id)
 
 
-def _headers(scope: Scope) -> dict[str, str]:
+def _headers(scope: Scope, authority: str) -> dict[str, str]:
     """The handshake's headers, with the two pseudo entries that message signatures cover."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     path = scope.get("raw_path", scope["path"].encode()).split(b"?")[0].decode("latin-1")
     query = scope["query_string"].decode("latin-1")
-    return {**headers, "@request-target": f"{path}?{query}" if query else path, "@authority": headers.get("host", "")}
+    return {**headers, "@request-target": f"{path}?{query}" if query else path, "@authority": authority}
 
 
 def _info(scope: Scope, call: PhoneCall, body: Mapping[str, Any]) -> CallInfo:
