@@ -77,7 +77,9 @@ async def serving(
 ) -> AsyncIterator[Served]:
     chosen = replace(Settings(), **settings)
     metrics = Metrics(enabled=metrics_enabled)
-    calls = Calls(parts or services(), lambda info: options or SessionOptions(), metrics, hooks=hooks, max_sessions=max_sessions)
+    calls = Calls(
+        parts or services(), lambda info: options or SessionOptions(), metrics, hooks=hooks, max_sessions=max_sessions
+    )
     async with httpx.AsyncClient() as outgoing, anyio.create_task_group() as requests:
         context = ListenerContext("websocket", chosen, Registry.load(only=["-"]).specs(SerializerSpec), http=outgoing)
         runtime = Runtime(

@@ -26,7 +26,7 @@ def voxray_register_transports():
                     "default": False,
                     "description": "Refuse media sockets whose handshake Twilio has not signed. The one-time token of "
                     "the webhook protects them already; this serves TwiML that is kept at Twilio. Needs the auth "
-                    "token, and a proxy that leaves Host as it is.",
+                    "token.",
                 },
                 "machine_detection_mode": {
                     "type": "string",
