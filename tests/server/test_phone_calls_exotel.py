@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.server.phone_line import SHORT, WHOLE_ANSWER, phone_line
+from tools.source import ROOT
 from voxray.audio.format import MULAW_8K
 from voxray.chat import ToolCall
 from voxray.testing.caller import NoReplyError, NotConnectedError
@@ -17,18 +18,18 @@ from voxray.testing.phone_wire import PhoneFacts
 pytestmark = pytest.mark.anyio
 
 FACTS = PhoneFacts(call_id="9a7b0001", stream_id="1d3f0001", caller="09876543210", callee="08012345678")
-LOGIN = "voxray:p@ss word"
-SECRETS = {"api_key": "key", "api_token": "token", "account_sid": "exampleco1", "stream_password": "p@ss word"}
+PASSWORD = "p@ss: word"
+SECRETS = {"api_key": "key", "api_token": "token", "account_sid": "exampleco1", "stream_password": PASSWORD}
 
 
 def line(wire: ExotelWire | None = None, **options: Any) -> Any:
-    return phone_line(wire or ExotelWire(FACTS, secret=LOGIN), SECRETS, **options)
+    return phone_line(wire or ExotelWire(FACTS, secret=PASSWORD), SECRETS, **options)
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 24_000])
 @pytest.mark.parametrize("spelling", ["snake", "camel"])
 async def test_a_caller_is_greeted_and_answered(rate: int, spelling: str) -> None:
-    wire = ExotelWire(FACTS, secret=LOGIN, spelling=spelling)
+    wire = ExotelWire(FACTS, secret=PASSWORD, spelling=spelling)
     async with line(wire, carrier_options={"sample_rate": rate}) as phone, phone.called() as caller:
         greeting = await caller.listen()
         await caller.say(SHORT)
@@ -41,7 +42,7 @@ async def test_a_caller_is_greeted_and_answered(rate: int, spelling: str) -> Non
 
 
 async def test_the_betas_mu_law_is_spoken_too() -> None:
-    wire = ExotelWire(FACTS, secret=LOGIN, mulaw=True)
+    wire = ExotelWire(FACTS, secret=PASSWORD, mulaw=True)
     async with line(wire) as phone, phone.called() as caller:
         await caller.listen()
         assert wire.audio == MULAW_8K
@@ -59,13 +60,13 @@ async def test_a_long_answer_comes_in_whole_pieces() -> None:
 
 
 async def test_an_applet_may_hold_the_address_itself() -> None:
-    wire = ExotelWire(FACTS, secret=LOGIN, static=True)
+    wire = ExotelWire(FACTS, secret=PASSWORD, static=True)
     async with line(wire) as phone, phone.called() as caller:
         await caller.listen()
         assert phone.calls[0].caller == "09876543210"
 
 
-@pytest.mark.parametrize("secret", ["", "voxray:guessed"])
+@pytest.mark.parametrize("secret", ["", "guessed"])
 async def test_an_address_without_the_password_is_refused(secret: str) -> None:
     async with line() as phone:
         async with phone.called(wire=ExotelWire(FACTS, secret=secret, static=True)) as caller:
@@ -76,7 +77,7 @@ async def test_an_address_without_the_password_is_refused(secret: str) -> None:
         assert phone.calls == []
 
 
-@pytest.mark.parametrize("secret", ["", "voxray:guessed"])
+@pytest.mark.parametrize("secret", ["", "guessed"])
 async def test_a_webhook_without_the_password_is_refused(secret: str) -> None:
     async with line() as phone:
         with pytest.raises(NotConnectedError, match="403"):
@@ -126,7 +127,7 @@ async def test_a_call_too_many_goes_on_to_the_next_applet() -> None:
     async with line(max_sessions=1) as phone, phone.called() as caller:
         await caller.listen()
         with pytest.raises(NotConnectedError, match="the flow goes on"):
-            async with phone.called(wire=ExotelWire(FACTS, secret=LOGIN)):
+            async with phone.called(wire=ExotelWire(FACTS, secret=PASSWORD)):
                 pass
 
 
@@ -140,3 +141,11 @@ async def test_a_call_that_we_place_streams_without_a_webhook() -> None:
             await caller.listen()
             (info,) = phone.calls
             assert (info.direction, info.body["order"]) == ("outbound", "7")
+
+
+async def test_the_example_of_the_guide_hears_a_greeting() -> None:
+    guide = (ROOT / "docs" / "how-to" / "answer-exotel-calls.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(guide.split("```python\n")[1].split("```")[0], names)
+    async with line() as phone:
+        assert await names["greeted"](phone.url, PASSWORD)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.server.phone_line import SHORT, PhoneLine, phone_line
+from tools.source import ROOT
 from voxray.chat import ToolCall
 from voxray.testing.caller import NoReplyError, NotConnectedError
 from voxray.testing.carriers.telnyx import PUBLIC_KEY, SEED, TelnyxWire
@@ -187,3 +188,17 @@ async def test_a_call_that_we_place_is_streamed_at_once() -> None:
             await caller.listen()
             (info,) = phone.calls
             assert (info.direction, info.callee, info.body["order"]) == ("outbound", "+15005550006", "7")
+
+
+async def test_the_example_of_the_guide_hears_a_greeting() -> None:
+    guide = (ROOT / "docs" / "how-to" / "answer-telnyx-calls.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(guide.split("```python\n")[1].split("```")[0], names)
+    async with line() as phone:
+        assert await names["greeted"](phone.url)
+
+
+def test_the_guide_shows_the_key_of_the_simulator() -> None:
+    guide = (ROOT / "docs" / "how-to" / "answer-telnyx-calls.md").read_text(encoding="utf-8")
+    assert SEED in guide
+    assert PUBLIC_KEY in guide

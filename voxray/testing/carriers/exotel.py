@@ -53,8 +53,9 @@ CALL_FIELDS = {
 
 
 class ExotelWire:
-    """`secret` is "user:password" as in the applet's address. `static` is an applet that holds the `wss://` address
-    itself, so that there is no webhook. `spelling` "camel" is that of newer platforms, `mulaw` a beta's format."""
+    """`secret` is the password in the applet's address, with `username`. `static` is an applet that holds the `wss://`
+    address itself, so that there is no webhook. `spelling` "camel" is that of newer platforms, `mulaw` a beta's
+    format."""
 
     name = "exotel"
     frame_secs = FRAME_SECS
@@ -64,13 +65,14 @@ class ExotelWire:
         facts: PhoneFacts,
         *,
         secret: str = "",
+        username: str = "voxray",
         static: bool = False,
         spelling: str = "snake",
         mulaw: bool = False,
     ) -> None:
         self.facts = facts
         self.audio = AudioFormat(Encoding.MULAW if mulaw else Encoding.PCM16, 8000)
-        self._secret = secret
+        self._credentials = f"{username}:{secret}" if secret else ""
         self._static = static
         self._camel = spelling == "camel"
         self._sequence = 0
@@ -113,7 +115,7 @@ class ExotelWire:
         return WireRequest(method="POST", url=url, headers=headers, body=json.dumps(fields).encode())
 
     def _login(self) -> dict[str, str]:
-        return {"authorization": _basic(self._secret)} if self._secret else {}
+        return {"authorization": _basic(self._credentials)} if self._credentials else {}
 
     # ── what we answer ──
 
