@@ -255,6 +255,20 @@ def test_a_plugin_may_end_the_call() -> None:
     assert (call.outcome.cause, call.outcome.detail) == ("sold", "two rooms")
 
 
+@pytest.mark.parametrize("kind", [TurnStarted, SpeechStarted, Transcribed, TurnEnded, ReplyStarted, ReplyFinished])
+def test_a_plugin_may_say_goodbye_at_any_moment_and_it_is_heard(kind: type) -> None:
+    once = iter([True])
+
+    def act(session: SessionHandle) -> None:
+        if next(once, False):
+            session.say("Goodbye then.")
+            session.hang_up()
+
+    call = ask(At(kind, act), caller=FakeTransport().say(1.0))
+    assert call.outcome.cause == "agent_ended"
+    assert call.all(ReplyFinished)[-1].text == "Goodbye then."
+
+
 def test_a_plugin_may_send_messages_and_work_in_the_background() -> None:
     class Busy(Tap):
         def __init__(self, session: SessionHandle) -> None:

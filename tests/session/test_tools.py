@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ from voxray.events import (
     ProviderFailed,
     ReplyAudible,
     ReplyStarted,
+    SilenceBroken,
     ToolAnswered,
     ToolCalled,
     ToolReturned,
@@ -225,6 +227,17 @@ def test_sources_are_closed_with_the_call() -> None:
 def test_the_caller_may_leave_before_the_tools_are_there() -> None:
     call = hold(FakeTransport().silence(0.5).leave(), tools=[Source(secs=1e6)])
     assert call.outcome.cause == "caller_left"
+
+
+# ── patience ──
+
+
+def test_a_tool_that_takes_long_is_waited_for_and_the_caller_hears_that_we_are_still_there() -> None:
+    call = ask(tool(Deed(14.0, "booked")), replies=[[ACT], "It is booked."])
+    assert [m.text for m in call.messages if isinstance(m, Assistant)] == ["One moment.", "It is booked."]
+    assert {event.action for event in call.all(SilenceBroken)} == {"tone"}
+    gaps = [later.at - sound.at - sound.secs for sound, later in pairwise(call.caller.heard()) if later.at > sound.at]
+    assert max(gaps) < 3.4
 
 
 # ── interruptions ──

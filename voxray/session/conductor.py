@@ -123,14 +123,14 @@ class Conductor:
             alarms=alarms,
             tasks=tasks,
             log=log,
-            starting=lambda: self.hearing.gate.starting,
+            starting=lambda: self.hearing.starting,
             on_end=lambda: self.on(PatienceEnded()),
         )
 
     @property
     def busy(self) -> bool:
         """Is a reply under way, or about to be?"""
-        return self._lease is not None
+        return self._lease is not None or bool(self._events) or not self.dialogue.settled
 
     def on(self, event: Event) -> None:
         """Take one event of the call and do what follows from it, before anything else can happen.
@@ -185,14 +185,14 @@ class Conductor:
         """A recogniser has until the turn's time limit; if that is long, the caller hears that we are still there."""
         if self.dialogue.floor is not Floor.PAUSED:
             self._alarms.clear("turn")
-            if not self.busy:
+            if self._lease is None:
                 self._silence.end()
             return
         options = self._options
         if isinstance(event, Transcribed) or not self._alarms.armed("turn"):
             grace_secs = max(options.user_turn_stop_timeout_secs, options.max_silence_secs)
             self._alarms.set("turn", self._clock.now() + options.turn_stop_secs + grace_secs, self._turn_timed_out)
-        if isinstance(event, PatienceEnded) and not self.busy:
+        if isinstance(event, PatienceEnded) and self._lease is None:
             self._silence.begin()
 
     def _do(self, command: Command) -> None:
@@ -238,7 +238,7 @@ class Conductor:
         self.on(TurnTimedOut())
         if owed:
             self.hearing.restart()
-            if not self.busy:
+            if self._lease is None:
                 self.trouble()  # the caller said something and must not be left waiting
 
     def _check_stall(self) -> None:
@@ -296,6 +296,7 @@ class Conductor:
         if lease is not self._lease:
             return
         self._lease = None
+        self._playout.release()
         self._silence.end()
         text = lease.ledger.text
         self._conversation.commit(lease.ledger.heard_by_round(float("inf")), interrupted=False)
@@ -329,7 +330,7 @@ class Conductor:
         self.silence("failed")
         self._log.append(ReplyFailed(lease.reply, stage, error))
         self.on(ReplyOver(lease.reply))
-        if not self.busy:
+        if self._lease is None:
             self.trouble()
 
     # ── trouble ──
@@ -337,9 +338,9 @@ class Conductor:
     def stage_failed(self, stage: str, error: ProviderError) -> None:
         """A stage outside of a reply failed for good, or for now."""
         self._log.append(ProviderFailed(stage, error.provider, str(error), error.retryable))
-        if not self.busy and (self.dialogue.floor is not Floor.QUIET or not error.retryable):
+        if self._lease is None and (self.dialogue.floor is not Floor.QUIET or not error.retryable):
             self.trouble()  # who says nothing has nothing to be told: it may be over before they do
-        elif self.busy and not error.retryable and self._options.fallback_phrase:
+        elif self._lease is not None and not error.retryable and self._options.fallback_phrase:
             self.on(SpeakRequested(self._options.fallback_phrase))
 
     def trouble(self) -> None:
@@ -367,9 +368,9 @@ class Conductor:
     def _too_silent(self, secs: float, again: bool) -> None:
         """The caller has heard nothing for too long: a tone, and when that has not helped, the reply is given up."""
         lease = self._lease
-        if again and lease is not None:
+        if again and lease is not None and not lease.working:
             self._reply_lost(lease, "silence", f"no sound for {secs:g} s")
-        elif not again:
+        elif lease is not None or not again:
             self._log.append(SilenceBroken(lease.reply if lease is not None else 0, secs, "tone"))
             tone = tone_of(self._playout.format)
             if lease is not None:

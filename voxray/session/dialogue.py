@@ -107,6 +107,11 @@ class Dialogue:
         self._commands: list[Command] = []
         self.interruptible = True  # what the plugins say at this moment
 
+    @property
+    def settled(self) -> bool:
+        """No reply is under way, and nothing waits to be answered or said."""
+        return self.reply_state is ReplyState.NONE and not self._held and not self._sayings
+
     def on(self, event: Event) -> tuple[Command, ...]:
         """Take one event; return what to do, in order."""
         match event:

@@ -139,6 +139,11 @@ class Hearing:
         return self._flushes > 0
 
     @property
+    def starting(self) -> bool:
+        """Something that may become speech has begun, and is not over."""
+        return self.gate.starting and self._clock.now() - self._last_audio_at < STALL_SECS
+
+    @property
     def congested(self) -> bool:
         return self._backlog.full
 

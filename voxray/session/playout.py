@@ -41,6 +41,7 @@ class Lease:
         self.revoked = False
         self.audible = False
         self.unfinished = False  # the model has more to say
+        self.working = False  # it waits for tools, which have deadlines of their own
         self._playout = playout
         self._marks = 0
 
@@ -105,6 +106,10 @@ class Playout:
         self._lease = Lease(self, reply)
         self._sent_secs = self._proved_secs = 0.0
         return self._lease
+
+    def release(self) -> None:
+        """The reply that held the lease is over."""
+        self._lease = None
 
     def append(self, item: bytes | _Boundary) -> None:
         if isinstance(item, bytes):

@@ -75,4 +75,3 @@ class SessionOptions:
     llm_idle_secs: float = 20.0
     tts_first_audio_secs: float = 10.0
     tts_idle_secs: float = 10.0
-    stt_flush_secs: float = 5.0

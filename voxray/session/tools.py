@@ -100,6 +100,7 @@ class ToolBox:
             done, scope, tool = anyio.Event(), anyio.CancelScope(), ours.get(call.name)
             self._tasks.start_soon(self._one, lease, call, tool, scope, done)
             waiting.append((done, scope, tool))
+        lease.working = True
         try:
             for done, _, _ in waiting:
                 await done.wait()
@@ -108,6 +109,8 @@ class ToolBox:
                 if tool is not None and tool.interruptible:
                     scope.cancel()
             raise
+        finally:
+            lease.working = False
 
     # ── sources ──
 
