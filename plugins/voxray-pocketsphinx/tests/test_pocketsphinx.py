@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,13 +12,14 @@ from typing import Any
 import anyio
 import pytest
 import voxray_pocketsphinx
-from voxray_espeak.library import Library, Settings
 from voxray_pocketsphinx.engine import PocketsphinxStream, PocketsphinxStt
 
 from voxray.audio.resample import resample_whole
 from voxray.chat import Usage
 from voxray.errors import ProviderRefused
+from voxray.plugin import TtsSpec
 from voxray.protocols.stt import Flushed, Transcript
+from voxray.registry import Registry, make
 
 pytestmark = pytest.mark.anyio
 
@@ -36,16 +38,21 @@ def stt(grammar: str = GRAMMAR, **options: Any) -> PocketsphinxStt:
 
 @pytest.fixture(scope="module")
 def say() -> Any:
-    library = Library()
-    library.apply(Settings("en-us", 150, 50, 100))
+    spec = Registry.load(only=["espeak"]).get(TtsSpec, "espeak")
+    known: dict[str, bytes] = {}
+
+    async def synthesized(text: str) -> bytes:
+        async with make(spec, SimpleNamespace(name="espeak"), {"rate_wpm": 150}) as voice:
+            async with voice.synthesize(text) as pieces:
+                return b"".join([piece async for piece in pieces])
 
     def spoken(text: str) -> bytes:
-        pieces: list[bytes] = []
-        library.speak(text, lambda piece: pieces.append(piece) or True)
-        return SILENCE[:16_000] + resample_whole(b"".join(pieces), 22_050, 16_000) + SILENCE[:16_000]
+        if text not in known:
+            with ThreadPoolExecutor(1) as thread:  # a loop of its own: the test's is running
+                known[text] = resample_whole(thread.submit(anyio.run, synthesized, text).result(), 22_050, 16_000)
+        return SILENCE[:16_000] + known[text] + SILENCE[:16_000]
 
-    yield spoken
-    library.close()
+    return spoken
 
 
 async def hear(stream: PocketsphinxStream, pcm: bytes) -> list[Any]:
@@ -165,8 +172,7 @@ async def test_a_pronunciation_can_be_given(say: Any):
     [
         ("#JSGF V1.0; grammar g; <a> = yes;", "no rule is public"),
         ("#JSGF V1.0; grammar g; public <a> = yes <b>;", "without a definition: <b>"),
-        ("#JSGF V1.0;\ngrammar g;\npublic <a> = (yes | no;", r'line 3: "\)" is missing'),
-        ("#JSGF V1.0; grammar g; public <a> = yes | ;;; = ;", "not valid JSGF"),
+        ("#JSGF V1.0;\ngrammar g;\npublic <a> = (yes | no;", r'line 3: expected "\)"'),
         ("nowhere.gram", "nowhere.gram"),
     ],
 )

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 import anyio
 
 from voxray.errors import ProviderError, ProviderRefused, ProviderUnavailable
+from voxray_pocketsphinx.automaton import minimal
+from voxray_pocketsphinx.jsgf import GrammarError, parse
 from voxray_pocketsphinx.library import Decoder, DecoderError, Models, included
 from voxray_pocketsphinx.utterance import BYTES_PER_SEC, Result, Utterances
-from voxray_pocketsphinx.words import GrammarError, dictionary_lines, terminals
+from voxray_pocketsphinx.words import dictionary_lines
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -131,26 +133,25 @@ class PocketsphinxStt:
     def _models(self) -> Models:
         """Raises GrammarError, OSError."""
         grammar = _read(self._grammar)
-        dictionary = self._dictionary
-        if grammar or self._pronunciations:
-            self._folder = tempfile.mkdtemp(prefix="voxray-pocketsphinx-")
-            dictionary = self._write_dictionary(grammar)
-        return Models(hmm=self._hmm, dictionary=str(dictionary), lm=self._lm, grammar=grammar)
-
-    def _write_dictionary(self, grammar: str) -> Path:
-        path = Path(self._folder, "words.dict")
+        if not grammar and not self._pronunciations:
+            return Models(hmm=self._hmm, dictionary=str(self._dictionary), lm=self._lm)
+        self._folder = tempfile.mkdtemp(prefix="voxray-pocketsphinx-")
+        words = Path(self._folder, "words.dict")
         if not grammar:
             added = [f"{word} {phones}\n" for word, phones in self._pronunciations.items()]
-            path.write_text(self._dictionary.read_text("utf-8") + "".join(added), "utf-8")
-            return path
-        lines, missing = dictionary_lines(terminals(grammar), self._dictionary, self._pronunciations)
+            words.write_text(self._dictionary.read_text("utf-8") + "".join(added), "utf-8")
+            return Models(hmm=self._hmm, dictionary=str(words), lm=self._lm)
+        graph = minimal(parse(grammar))
+        lines, missing = dictionary_lines(graph.words, self._dictionary, self._pronunciations)
         if missing:
             quoted = ", ".join(f'"{word}"' for word in missing[:20]) + (" …" if len(missing) > 20 else "")
             raise GrammarError(
                 f"the dictionary has no pronunciation of {quoted}; choose other words or give `pronunciations`"
             )
-        path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-        return path
+        words.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        sentences = Path(self._folder, "sentences.fsg")
+        sentences.write_text(graph.fsg(), "utf-8")
+        return Models(hmm=self._hmm, dictionary=str(words), graph=str(sentences))
 
     @asynccontextmanager
     async def open(self, *, language: str | None = None) -> AsyncGenerator[PocketsphinxStream, None]:
@@ -163,7 +164,9 @@ class PocketsphinxStt:
             raise RuntimeError("the recogniser is closed: enter the provider first")
         if language and self._english and not language.lower().startswith("en"):
             raise ProviderRefused(self._name, f'the included models know English, not "{language}"; set hmm, lm, dict')
-        stream = PocketsphinxStream(self._name, self._threads, self._decoders, self._pause_ms)
+        stream = PocketsphinxStream(
+            self._name, self._threads, self._decoders, pause_ms=self._pause_ms, whole=bool(self._grammar)
+        )
         try:
             yield stream
         finally:
@@ -173,11 +176,14 @@ class PocketsphinxStt:
 class PocketsphinxStream:
     """One call's ears. Its sound is decoded in order, by whichever thread is free."""
 
-    def __init__(self, name: str, threads: ThreadPoolExecutor, decoders: Decoders, pause_ms: int) -> None:
+    def __init__(
+        self, name: str, threads: ThreadPoolExecutor, decoders: Decoders, *, pause_ms: int, whole: bool
+    ) -> None:
         self._name = name
         self._threads = threads
         self._decoders = decoders
         self._pause_ms = pause_ms
+        self._whole = whole
         self._loop = asyncio.get_running_loop()
         self._queue: deque[bytes | None] = deque()  # None: flush
         self._queued_bytes = 0
@@ -286,7 +292,7 @@ class PocketsphinxStream:
     def _prepare(self) -> list[Result]:
         if not self._closed:
             self._decoder = self._decoders.take()
-            self._utterances = Utterances(self._decoder, pause_ms=self._pause_ms)
+            self._utterances = Utterances(self._decoder, pause_ms=self._pause_ms, whole=self._whole)
             self._threads_prepare()
         return []
 

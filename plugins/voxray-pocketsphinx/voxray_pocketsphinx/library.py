@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,8 +16,7 @@ from typing import Any
 
 import pocketsphinx  # type: ignore[import-untyped]
 
-RATE_HZ = 16_000
-SEARCH = b"grammar"
+GRAPH_WEIGHT = 1.0  # against the sound; the default, 6.5, was made for language models
 
 _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "ps_config_init": (ctypes.c_void_p, (ctypes.c_void_p,)),
@@ -26,8 +24,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "ps_config_free": (ctypes.c_int, (ctypes.c_void_p,)),
     "ps_init": (ctypes.c_void_p, (ctypes.c_void_p,)),
     "ps_free": (ctypes.c_int, (ctypes.c_void_p,)),
-    "ps_add_jsgf_string": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p)),
-    "ps_activate_search": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_char_p)),
+    "ps_config_set_float": (ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_double)),
     "ps_start_utt": (ctypes.c_int, (ctypes.c_void_p,)),
     "ps_process_raw": (
         ctypes.c_int,
@@ -45,12 +42,12 @@ class DecoderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Files a decoder is made of. With `grammar` (JSGF text), `lm` is not used."""
+    """Files a decoder is made of: `graph` is what may be said, as an FSG; "" means the language model `lm`."""
 
     hmm: str
     dictionary: str
     lm: str = ""
-    grammar: str = field(default="", repr=False)
+    graph: str = ""
 
 
 @cache
@@ -65,11 +62,11 @@ def _library() -> ctypes.CDLL:
             function.restype, function.argtypes = result, arguments
     except AttributeError as error:
         raise DecoderError(f"this build of pocketsphinx does not export its C interface: {error}") from error
-    library.err_set_loglevel_str(b"FATAL")  # it would write to stderr, what people said included
+    library.err_set_loglevel_str(b"FATAL")
     return library
 
 
-_MAKING = threading.Lock()  # the grammar parser and the model loader are not known to be reentrant
+_MAKING = threading.Lock()  # the model loader is not known to be reentrant
 
 
 class Decoder:
@@ -83,25 +80,31 @@ class Decoder:
         """
         self._handle: int | None = None
         self._library = library = _library()
-        settings: Mapping[str, str] = {"hmm": models.hmm, "dict": models.dictionary} | (
-            # The second pass over a grammar's lattice takes a minute when the utterance began with a long silence, and
-            # it loses last words that the first pass has understood.
-            {"bestpath": "no"} if models.grammar else {"lm": models.lm}
-        )
+        # It would write to stderr, what people said included.
+        settings = {"hmm": models.hmm, "dict": models.dictionary, "loglevel": "FATAL"}
+        settings |= {"fsg": models.graph, "cmn": "batch"} if models.graph else {"lm": models.lm}
         with _MAKING:
             config = library.ps_config_init(None)
             for key, value in settings.items():
                 library.ps_config_set_str(config, key.encode(), value.encode())
+            if models.graph:
+                library.ps_config_set_float(config, b"lw", GRAPH_WEIGHT)
             self._handle = library.ps_init(config)
             library.ps_config_free(config)  # the decoder holds its own reference
-            if not self._handle:
-                raise DecoderError("the models cannot be loaded: check hmm, lm and dict")
-            if models.grammar and (
-                library.ps_add_jsgf_string(self._handle, SEARCH, models.grammar.encode()) != 0
-                or library.ps_activate_search(self._handle, SEARCH) != 0
-            ):
-                self.close()
-                raise DecoderError("the grammar is not valid JSGF with a public rule")
+        if not self._handle:
+            raise DecoderError("the models cannot be loaded: check hmm, lm and dict")
+
+    def decode(self, pcm: bytes, *, finished: bool) -> str:
+        """What a whole utterance says, or, if not `finished`, begins to say.
+
+        Levels are evened out over all of it, which `feed` can only guess.
+        """
+        self.start()
+        taken = self._library.ps_process_raw(self._handle, pcm, len(pcm) // 2, 0, 1)
+        begun = self.words()  # after the end only whole sentences count
+        self.end()
+        self._must(min(0, taken), "take sound")
+        return self.words() if finished else begun
 
     def start(self) -> None:
         self._must(self._library.ps_start_utt(self._handle), "start an utterance")

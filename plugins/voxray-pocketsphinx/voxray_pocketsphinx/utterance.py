@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import cache
 from typing import Protocol
 
+import numpy as np
 import pocketsphinx  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 from voxray.chat import Usage
 from voxray.protocols.stt import Flushed, Transcript
@@ -17,9 +20,13 @@ FRAME_MS = 30
 BYTES_PER_SEC = 32_000
 WINDOW_FRAMES = 10
 SPEECH_FRAMES = 3  # of the window; a short "yes" has ten
-LEAD_FRAMES = 17  # half a second before speech was noticed: soft beginnings
-PARTIAL_BYTES = BYTES_PER_SEC // 5
+LEAD_FRAMES = 7  # from 0.2 s before speech was noticed: soft beginnings, but little silence, which spoils the levels
+TAIL_FRAMES = 4  # kept after the last speech
+FIRST_PARTIAL_BYTES = 2 * BYTES_PER_SEC // 5
+PARTIAL_GROWTH = 0.3  # of the utterance until words are looked for again: decoding anew stays a few times its length
+PARTIAL_BYTES = BYTES_PER_SEC // 5  # between looks at words that are decoded as they come
 MAX_UTTERANCE_BYTES = 60 * BYTES_PER_SEC  # the search remembers every frame
+NOISE = 40  # amplitude of the noise added: the models know no digital silence, it shifts all their levels
 
 
 class Search(Protocol):
@@ -29,22 +36,32 @@ class Search(Protocol):
     def feed(self, pcm: bytes) -> None: ...
     def end(self) -> None: ...
     def words(self) -> str: ...
+    def decode(self, pcm: bytes, *, finished: bool) -> str: ...
 
 
 class Utterances:
-    """One call's recogniser, synchronous. `pause_ms` 0: an utterance ends only by `flush`."""
+    """One call's recogniser, synchronous.
 
-    def __init__(self, search: Search, *, pause_ms: int = 0) -> None:
+    `pause_ms` 0: an utterance ends only by `flush`. `whole`: it is decoded as a whole, again and again while it grows;
+    that is more exact and, with a grammar, cheap.
+    """
+
+    def __init__(self, search: Search, *, pause_ms: int = 0, whole: bool = True) -> None:
         self._search = search
         self._pause_frames = -(-pause_ms // FRAME_MS)
+        self._whole = whole
         self._vad = pocketsphinx.Vad(pocketsphinx.Vad.LOOSE, 16_000, FRAME_MS / 1000)
         self._rest = b""
-        self._lead: deque[bytes] = deque(maxlen=LEAD_FRAMES)
+        self._lead: deque[bytes] = deque(maxlen=LEAD_FRAMES + SPEECH_FRAMES)
         self._recent: deque[bool] = deque(maxlen=WINDOW_FRAMES)
-        self._quiet_frames = 0
         self._open = False
-        self._fed = 0
-        self._next_partial = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._sound = bytearray()  # of the open utterance
+        self._fed = 0  # bytes of it that a search that decodes as they come has got
+        self._quiet_frames = 0
+        self._next_partial = FIRST_PARTIAL_BYTES
         self._partial = ""
 
     def feed(self, pcm: bytes) -> list[Result]:
@@ -61,8 +78,7 @@ class Utterances:
         """End the utterance; what was understood is reported, then `Flushed`."""
         found: list[Result] = []
         if self._open:
-            if self._rest:
-                self._search.feed(self._rest)
+            self._sound += self._rest
             self._finish(found)
         self._rest = b""
         found.append(Flushed())
@@ -73,34 +89,57 @@ class Utterances:
         self._recent.append(speech)
         self._quiet_frames = 0 if speech else self._quiet_frames + 1
         if self._open:
-            self._listen(frame, found)
+            self._sound += frame
+            self._listen(found)
             return
         self._lead.append(frame)
         if sum(self._recent) >= SPEECH_FRAMES:
-            self._search.start()
             self._open = True
-            self._listen(b"".join(self._lead), found)
+            self._sound += b"".join(self._lead)
+            if not self._whole:
+                self._search.start()
 
-    def _listen(self, pcm: bytes, found: list[Result]) -> None:
-        self._search.feed(pcm)
-        self._fed += len(pcm)
-        if (self._pause_frames and self._quiet_frames >= self._pause_frames) or self._fed >= MAX_UTTERANCE_BYTES:
+    def _listen(self, found: list[Result]) -> None:
+        size = len(self._sound)
+        if (self._pause_frames and self._quiet_frames >= self._pause_frames) or size >= MAX_UTTERANCE_BYTES:
             self._finish(found)
-        elif self._fed >= self._next_partial:
-            self._next_partial = self._fed + PARTIAL_BYTES
-            words = self._search.words()
+        elif size >= self._next_partial and self._quiet_frames < TAIL_FRAMES:
+            self._next_partial = size + (int(size * PARTIAL_GROWTH) if self._whole else PARTIAL_BYTES)
+            words = self._decoded(finished=False)
             if words and words != self._partial:
                 self._partial = words
                 found.append(Transcript(words, final=False))
 
+    def _decoded(self, *, finished: bool) -> str:
+        if self._whole:
+            return self._search.decode(with_noise(bytes(self._sound), 0), finished=finished)
+        self._search.feed(with_noise(bytes(self._sound[self._fed :]), self._fed))
+        self._fed = len(self._sound)
+        if finished:
+            self._search.end()
+        return self._search.words()
+
     def _finish(self, found: list[Result]) -> None:
-        self._search.end()
-        words = self._search.words()
+        if self._whole:
+            silence = max(0, self._quiet_frames - TAIL_FRAMES) * FRAME_BYTES
+            del self._sound[len(self._sound) - silence :]
+        words = self._decoded(finished=True)
         if words:
             found.append(Transcript(words, final=True))
-        found.append(Usage(audio_secs=self._fed / BYTES_PER_SEC))
+        found.append(Usage(audio_secs=len(self._sound) / BYTES_PER_SEC))
         self._open = False
         self._lead.clear()
         self._recent.clear()
-        self._quiet_frames = self._fed = self._next_partial = 0
-        self._partial = ""
+        self._reset()
+
+
+@cache
+def _noise() -> NDArray[np.int32]:
+    return np.random.default_rng(1).normal(0, NOISE, 2 * BYTES_PER_SEC).astype(np.int32)
+
+
+def with_noise(pcm: bytes, place: int) -> bytes:
+    """Add faint noise, always the same at the same place (in bytes)."""
+    samples = np.frombuffer(pcm, np.int16)
+    noise = np.take(_noise(), range(place // 2, place // 2 + len(samples)), mode="wrap")
+    return bytes(np.clip(samples + noise, -32768, 32767).astype(np.int16).tobytes())
