@@ -128,7 +128,7 @@ class UserIdle:
 
 @dataclass(frozen=True, slots=True)
 class ReplyStarted:
-    """`cause`: "turn", "greeting", "say", "run", "resume", "fallback"."""
+    """`cause`: "turn", "text", "greeting", "say", "run", "resume", "fallback"."""
 
     reply: int
     turn: int
@@ -233,7 +233,7 @@ class ReplyInterrupted:
     reply: int
     heard: str
     heard_secs: float
-    by: str = "speech"  # "speech", "client", "say", "abandoned" (never audible), "end"
+    by: str = "speech"  # "speech", "client", "abandoned" (never audible), "failed", "end"
 
 
 @dataclass(frozen=True, slots=True)

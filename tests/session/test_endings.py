@@ -115,6 +115,19 @@ def test_without_a_phrase_an_apology_is_a_tone(audio_out: Any) -> None:
     assert call.messages == (User("words 1"),)
 
 
+@pytest.mark.parametrize("text", ["", "  ", "😀", "..."])
+def test_nothing_to_say_is_no_reply(text: str) -> None:
+    call = hold(FakeTransport().post(SpeakRequested(text), SpeakRequested("But this.")).listen().leave())
+    assert call.messages == (Assistant("But this."),)
+    assert len(call.all(ReplyStarted)) == 1
+
+
+def test_a_long_announcement_is_said_by_sentences() -> None:
+    tts = ScriptedTts()
+    hold(FakeTransport().post(SpeakRequested("One **two**. Three. " * 2)).listen().leave(), tts=tts)
+    assert tts.sentences == ["One two.", "Three.", "One two.", "Three."]
+
+
 def test_an_answer_in_writing_that_fails_is_excused() -> None:
     caller = FakeTransport().post(TextReceived("typed", speak=False)).silence(3.0).leave()
     call = hold(caller, llm=ScriptedLlm([[REFUSED]]))

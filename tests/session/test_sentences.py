@@ -13,8 +13,8 @@ from voxray.session.sentences import (
     LONG_CLAUSE,
     LONGEST,
     SentenceSplitter,
-    has_words,
     speakable,
+    spoken_text,
 )
 
 
@@ -132,8 +132,12 @@ def test_what_is_spoken_is_free_of_markup_and_has_every_word(text: str, spoken: 
 
 
 @pytest.mark.parametrize(("text", "words"), [("...", False), ("—", False), ("😀", False), ("5", True), ("हाँ", True)])
-def test_pieces_without_words_are_known(text: str, words: bool) -> None:
-    assert has_words(text) is words
+def test_pieces_without_words_are_not_spoken(text: str, words: bool) -> None:
+    assert spoken_text(text) == [text] * words
+
+
+def test_a_whole_text_is_spoken_by_sentences() -> None:
+    assert spoken_text("# Hello\n**Good** day. 😀 How are you?") == ["Hello", "Good day.", "How are you?"]
 
 
 def bare(text: str) -> str:

@@ -55,6 +55,7 @@ from voxray.session.moves import (
 from voxray.session.patience import Patience
 from voxray.session.playout import Lease, Playout
 from voxray.session.reply import Replier
+from voxray.session.sentences import spoken_text
 from voxray.session.services import Services, SessionOptions
 from voxray.session.silence import SilenceWatch, tone_of
 from voxray.session.speaking import StageFailedError
@@ -250,16 +251,21 @@ class Conductor:
 
     def _start(self, start: StartReply) -> None:
         cause, text = start.cause, start.text
-        asked, sentences, model = "", [text] if text else [], False
+        asked, sentences, model = "", [], True
         match cause:
-            case "turn" | "text" | "run":
-                asked = through(self._taps.user_turn, text) or "" if cause == "turn" else text
-                sentences, model = [], True
-            case "resume":
-                sentences = list(self._cut.rest) if self._cut.reply == start.resumes else []
-                model = self._cut.reply == start.resumes and self._cut.unfinished
-        if (cause == "turn" and not asked) or (cause == "resume" and not sentences and not model):
-            self.on(ReplyOver(start.reply))  # a plugin wants no answer, or everything was said
+            case "turn":
+                asked = through(self._taps.user_turn, text) or ""
+                model = bool(asked)  # a plugin may want no answer
+            case "text":
+                asked = text
+            case "run":
+                pass
+            case "resume" if self._cut.reply == start.resumes:
+                sentences, model = list(self._cut.rest), self._cut.unfinished
+            case _:
+                sentences, model = spoken_text(text), False
+        if not sentences and not model and cause != "fallback":
+            self.on(ReplyOver(start.reply))  # there is nothing to say
             return
         if asked:
             self._conversation.user(asked)

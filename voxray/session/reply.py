@@ -21,7 +21,7 @@ from voxray.session.groups import only
 from voxray.session.log import EventLog
 from voxray.session.playout import Lease
 from voxray.session.retry import retry_delay
-from voxray.session.sentences import SentenceSplitter, has_words, speakable
+from voxray.session.sentences import SentenceSplitter, spoken
 from voxray.session.services import Services, SessionOptions
 from voxray.session.speaking import Sentence, Speaker, StageFailedError
 from voxray.session.tools import ToolBox
@@ -110,12 +110,10 @@ class Replier:
                         calls.append(item)
                         continue
                     said.append(item.text)
-                    for piece in splitter.feed(item.text):
-                        if has_words(clean := speakable(piece)):
-                            yield round, clean
-            for piece in splitter.finish():
-                if has_words(clean := speakable(piece)):
-                    yield round, clean
+                    for sentence in spoken(splitter.feed(item.text)):
+                        yield round, sentence
+            for sentence in spoken(splitter.finish()):
+                yield round, sentence
             await lease.check()  # the end of the stream may come in the moment in which the caller interrupts
             self._log.append(ModelFinished(lease.reply, round))
             if last:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator
 
 FIRST_CLAUSE = 30  # characters after which the first piece may end at a comma: the caller is waiting
 LONG_CLAUSE = 120  # after which any piece may
@@ -96,5 +97,15 @@ def _pictorial(char: str) -> bool:
     return ("\u2300" <= char <= "\u2bff" or char >= "\U0001f000") and unicodedata.category(char) in ("So", "Sk")
 
 
-def has_words(text: str) -> bool:
-    return any(map(str.isalnum, text))
+def spoken(pieces: Iterable[str]) -> Iterator[str]:
+    """What is to be said of these pieces; those without a word are skipped."""
+    for piece in pieces:
+        clean = speakable(piece)
+        if any(map(str.isalnum, clean)):
+            yield clean
+
+
+def spoken_text(text: str) -> list[str]:
+    """A whole text as the sentences that are to be said."""
+    splitter = SentenceSplitter()
+    return list(spoken([*splitter.feed(text), *splitter.finish()]))
