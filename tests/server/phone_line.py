@@ -65,6 +65,7 @@ async def phone_line(
     telephony: TelephonySettings = TelephonySettings(caller_id="+15005550001"),  # noqa: B008
     carrier_options: Mapping[str, Any] | None = None,
     max_sessions: int = 0,
+    busy_for: int = 0,
     stt: SpeechToText | None = None,
     **options: Any,
 ) -> AsyncIterator[PhoneLine]:
@@ -83,7 +84,7 @@ async def phone_line(
     hooks = Hooks(started=(calls.append,), ended=(lambda info, outcome: outcomes.append(outcome),))
     spec = Registry.load(only=[wire.name]).get(CarrierSpec, wire.name)
     with anyio.fail_after(ALL_IS_WELL_SECS):
-        async with PhoneExchange(wire) as exchange, httpx.AsyncClient() as http:
+        async with PhoneExchange(wire, busy_for=busy_for) as exchange, httpx.AsyncClient() as http:
             context = Context(wire.name, http=http, secrets=lambda key: secrets.get(key, ""), base_url=exchange.url)
             async with serving(
                 parts=parts,

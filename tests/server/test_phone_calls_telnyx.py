@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.phone_line import SHORT, PhoneLine, phone_line
+from tests.server.phone_line import SHORT, WHOLE_ANSWER, PhoneLine, phone_line
 from tools.source import ROOT
 from voxray.chat import ToolCall
 from voxray.testing.caller import NoReplyError, NotConnectedError
@@ -106,13 +106,14 @@ async def test_the_agent_hangs_up_by_rest() -> None:
         assert phone.exchange.wire.over
 
 
-async def test_the_agent_presses_keys_by_rest() -> None:
-    replies = (["Let me see.", ToolCall("1", "send_dtmf", {"digits": "5"})], "Done.")
-    async with line(replies=replies, tools=("send_dtmf",)) as phone, phone.called() as caller:
+async def test_the_agent_presses_keys_by_rest_in_their_order() -> None:
+    """The first key needs a second try, and the others wait for it."""
+    replies = (["Let me see.", ToolCall("1", "send_dtmf", {"digits": "42#"})], WHOLE_ANSWER)
+    async with line(replies=replies, tools=("send_dtmf",), busy_for=1) as phone, phone.called() as caller:
         await caller.listen()
         await caller.say(SHORT)
         await caller.listen()
-        assert phone.exchange.wire.keys == "5"
+        assert phone.exchange.wire.keys == "42#"
 
 
 async def test_the_agent_hands_the_caller_on() -> None:

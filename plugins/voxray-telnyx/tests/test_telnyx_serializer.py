@@ -283,6 +283,13 @@ def test_a_decision_stands() -> None:
     assert found.decode(noise) == noise
 
 
+def test_noise_is_not_measured_for_ever() -> None:
+    found = ByteOrder("auto", 16_000)
+    for _ in range(11):
+        found.decode(Random(4).randbytes(32_000))
+    assert not found._undecided
+
+
 @pytest.mark.parametrize("order", ["big", "little"])
 def test_l16_goes_both_ways_in_either_order(order: str) -> None:
     wire = TelnyxWire(FACTS, codec="L16", rate_hz=16_000, byte_order=order)

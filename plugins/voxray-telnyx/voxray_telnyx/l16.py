@@ -8,6 +8,7 @@ from array import array
 
 DECIDE_SECS = 0.5  # of sound that is not silence
 CLEAR = 2.0  # how many times rougher the wrong order must look
+GIVE_UP_SECS = 10.0  # noise looks the same in both orders
 
 
 class ByteOrder:
@@ -21,6 +22,7 @@ class ByteOrder:
         self._undecided = order == "auto"
         self._order = "big" if self._undecided else order
         self._enough = int(DECIDE_SECS * rate_hz)
+        self._most = int(GIVE_UP_SECS * rate_hz)
         self._samples = 0
         self._leaps = {"big": 0, "little": 0}
 
@@ -44,7 +46,8 @@ class ByteOrder:
         smaller = min(self._leaps, key=lambda order: self._leaps[order])
         self._order = smaller
         if self._samples >= self._enough:
-            self._undecided = max(self._leaps.values()) < CLEAR * self._leaps[smaller]
+            alike = max(self._leaps.values()) < CLEAR * self._leaps[smaller]
+            self._undecided = alike and self._samples < self._most
 
 
 def leaps(pcm: bytes) -> int:

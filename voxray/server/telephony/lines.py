@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import anyio
 import httpx
 from anyio.abc import TaskGroup
 
@@ -103,13 +105,23 @@ class Lines:
 
     # ── the REST side ──
 
-    def send(self, carrier: str, request: CarrierRequest | None, *, purpose: str, call_id: str) -> bool:
-        """Send a request in the background; False if there is none to send."""
+    def send(
+        self,
+        carrier: str,
+        request: CarrierRequest | None,
+        *,
+        purpose: str,
+        call_id: str,
+        in_turn: anyio.Lock | None = None,
+    ) -> bool:
+        """Send a request in the background; False if there is none to send. Those that share `in_turn` wait for each
+        other."""
         if request is None:
             return False
 
         async def sending() -> None:
-            await self._apis[carrier].try_send(request, purpose=purpose, call_id=call_id)
+            async with in_turn or nullcontext():
+                await self._apis[carrier].try_send(request, purpose=purpose, call_id=call_id)
 
         self._tasks.start_soon(sending)
         return True

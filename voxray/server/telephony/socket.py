@@ -131,6 +131,7 @@ class PhoneTransport(WebSocketTransport):
         self._call = call
         self._left = False  # the carrier ended the call, or took the caller elsewhere
         self._carrier_closes = start.carrier_closes
+        self._keys = anyio.Lock()  # keys in another order are other keys
         self._closing: tuple[str, str] | None = None  # cause and detail, once the call is over
         for message in start.answers:
             self._writer.respond(message)
@@ -147,7 +148,7 @@ class PhoneTransport(WebSocketTransport):
             case TransferRequested(to):
                 self._left = self._request(self._carrier.transfer(self._call, to), "transfer")
             case DtmfRequested(digit):
-                self._request(self._carrier.send_dtmf(self._call, digit), "dtmf")
+                self._request(self._carrier.send_dtmf(self._call, digit), "dtmf", in_turn=self._keys)
         super().send(event)
 
     async def close(self, cause: str, detail: str) -> None:
@@ -187,8 +188,9 @@ class PhoneTransport(WebSocketTransport):
                 return
         await super().close("probe", "")
 
-    def _request(self, request: Any, purpose: str) -> bool:
-        return self._lines.send(self._carrier.name, request, purpose=purpose, call_id=self._call.call_id)
+    def _request(self, request: Any, purpose: str, in_turn: anyio.Lock | None = None) -> bool:
+        call_id = self._call.call_id
+        return self._lines.send(self._carrier.name, request, purpose=purpose, call_id=call_id, in_turn=in_turn)
 
 
 def _headers(scope: Scope, authority: str) -> dict[str, str]:
