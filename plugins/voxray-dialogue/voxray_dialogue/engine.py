@@ -152,11 +152,13 @@ class Replay:
     # ── moving ──
 
     def _perform(self, act: Act, bindings: Mapping[str, Any]) -> None:
+        said = render(act.say, {**self._values(), **act.set, **bindings})  # may name what is about to be cleared
+        if said:
+            self.out.append(Say(said))
         for name in act.clear:
             self.slots.pop(name, None)
         self.slots.update(act.set)
         self.slots.update(bindings)
-        self._say(act.say)
         match act.then:
             case Then.GOTO:
                 self._enter(act.goto)

@@ -119,6 +119,8 @@ class Flow:
     slots: Mapping[str, Slot]
     answers: Mapping[str, tuple[Node, ...]]  # by slot: what answers its question
     always: Mapping[str, Act]  # intents understood at every step
+    yes: tuple[Node, ...]
+    no: tuple[Node, ...]
     before: tuple[Node, ...] = ()  # polite noise, for the grammar
     after: tuple[Node, ...] = ()
     repair: tuple[str, ...]

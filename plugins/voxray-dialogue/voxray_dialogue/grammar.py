@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from voxray_dialogue.flow import Confirm, Fill, Flow
 from voxray_dialogue.loading import FlowError
-from voxray_dialogue.phrases import Choice, Maybe, Node, Sequel, SlotRef, Word, parse, slot_names
-from voxray_dialogue.slots import MONTHS, NO, ONES, WEEKDAYS, YES, Slot, ordinal
+from voxray_dialogue.phrases import Choice, Maybe, Node, Sequel, SlotRef, Word, slot_names
+from voxray_dialogue.slots import MONTHS, ONES, WEEKDAYS, Slot, ordinal
 
 
 def jsgf(flow: Flow) -> str:
@@ -34,7 +34,7 @@ def _said(flow: Flow) -> Iterator[Node]:
             for slot in step.slots:
                 yield from flow.answers[slot]
         if isinstance(step, Confirm):
-            yield from (parse(phrase) for phrase in (*YES, *NO))
+            yield from (*flow.yes, *flow.no)
     for name in dict.fromkeys(intents):
         yield from flow.intents[name].phrases
 
@@ -67,7 +67,7 @@ def _slot_body(slot: Slot) -> str:
     if slot.kind == "text":
         raise FlowError(f'the slot "{slot.name}" may be any text: no grammar can list that; give it values')
     if slot.kind == "digits":
-        digit = f"({' | '.join([*ONES[:10], 'oh'])})"
+        digit = f"({' | '.join(ONES[:10])})"  # "oh" is understood too, but sounds like "no" and "four"
         return " ".join([digit] * slot.min_words + [f"[{digit}]"] * (slot.max_words - slot.min_words))
     if slot.kind == "date":
         days = " | ".join(ordinal(day) for day in range(1, 32))

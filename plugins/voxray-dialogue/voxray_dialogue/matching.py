@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from voxray_dialogue.flow import Act, Confirm, Fill, Flow
-from voxray_dialogue.phrases import Bindings, Node, fit, parse, words_of
-from voxray_dialogue.slots import NO, YES
+from voxray_dialogue.phrases import Bindings, Node, fit, words_of
 
 _KEYS = re.compile(r"\s*DTMF:\s*([0-9*#]+)\s*", re.IGNORECASE)
 REMEMBERED = 2048  # answers kept: a dialogue is replayed from its beginning at every turn
@@ -28,8 +27,6 @@ class Matcher:
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
-        self._yes = tuple(parse(phrase) for phrase in YES)
-        self._no = tuple(parse(phrase) for phrase in NO)
         self.understand = lru_cache(REMEMBERED)(self._understand)
 
     def _understand(self, step: str, asked: str, text: str) -> Understood | None:
@@ -58,8 +55,8 @@ class Matcher:
                 yield from ((node, None) for node in (answers if slot == asked else answers[:-1]))
             yield from ((node, None) for node in step.phrases)
         if isinstance(step, Confirm):
-            yield from ((node, step.yes) for node in self._yes)
-            yield from ((node, step.no) for node in self._no)
+            yield from ((node, step.yes) for node in self._flow.yes)
+            yield from ((node, step.no) for node in self._flow.no)
         for acts in (step.on, self._flow.always):
             for intent, act in acts.items():
                 yield from ((node, act) for node in self._flow.intents[intent].phrases)
