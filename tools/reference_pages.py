@@ -89,8 +89,7 @@ def _remarks(schema: Mapping[str, Any]) -> str:
 def cli() -> str:
     import click
 
-    from voxray.cli.main import COMMANDS
-    from voxray.cli.main import cli as program
+    from voxray.cli.main import COMMANDS, cli as program
 
     context = click.Context(program, info_name="voxray")
     parts = [

@@ -67,9 +67,7 @@ class Registry:
             if not only or entry.name in only:
                 registry._add(entry.name, _distribution(entry), entry.load)
         for name in sorted(set(only) - {entry.name for entry in found}):
-            registry.broken.append(
-                BrokenPlugin(name, f"voxray-{name}", "named in VOXRAY_PLUGINS but not installed")
-            )
+            registry.broken.append(BrokenPlugin(name, f"voxray-{name}", "named in VOXRAY_PLUGINS but not installed"))
         return registry
 
     def _add(self, name: str, distribution: str, load: Callable[[], Any]) -> None:
@@ -141,7 +139,9 @@ class Registry:
             return row.spec
         for broken in self.broken:
             if broken.name == name or broken.distribution == f"voxray-{name}":
-                raise BrokenPluginError(f'{kind.kind} "{name}": {broken.distribution} could not be loaded: {broken.error}')
+                raise BrokenPluginError(
+                    f'{kind.kind} "{name}": {broken.distribution} could not be loaded: {broken.error}'
+                )
         raise UnknownSpecError(f'no {kind.kind} {_noun(kind)} named "{name}"; {self.remedy(kind, name)}')
 
     def remedy(self, kind: type[Spec], name: str) -> str:

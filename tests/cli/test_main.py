@@ -68,9 +68,9 @@ def test_a_plugins_command_is_found_and_listed(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("VOXRAY_PLUGINS", "none_of_them")
     group = Program("voxray")
 
-    @group.command("dial", help="Call a number.")
-    def dial() -> None:
+    @group.command("ring", help="Call a number.")
+    def ring() -> None:
         click.echo("ringing")
 
     assert "Call a number." in CliRunner().invoke(group, ["--help"]).output
-    assert CliRunner().invoke(group, ["dial"]).output == "ringing\n"
+    assert CliRunner().invoke(group, ["ring"]).output == "ringing\n"

@@ -56,7 +56,7 @@ def test_a_spoken_conversation_with_an_interruption(demo: str, spoken: Path, pla
         assert answer.startswith("Agent: The desk is open")
         assert cut.strip()
         assert len(cut) < len(answer) - len("Agent: The desk")
-        assert any("opening" in words for words in page.evaluate("window.interim"))
+        assert any(words.strip() for words in page.evaluate("window.interim"))
         assert page.evaluate("voxray.client.playedSecs") > 6
         assert page.locator("#turns li").count() == 2
         widths = page.eval_on_selector_all("#turns li:last-child .bar span", "all => all.map(it => it.offsetWidth)")

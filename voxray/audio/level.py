@@ -28,3 +28,11 @@ def loudness(rms: float) -> float:
     if rms <= 0.0:
         return 0.0
     return min(1.0, max(0.0, 1.0 - 20.0 * log10(rms) / QUIETEST_DBFS))
+
+
+def block_levels(pcm: bytes, block_samples: int) -> list[float]:
+    """RMS (0..1) of each whole block of pcm16 mono."""
+    samples = np.frombuffer(pcm, np.int16)
+    blocks = samples[: len(samples) // block_samples * block_samples].reshape(-1, block_samples).astype(np.float32)
+    levels: list[float] = (np.sqrt(np.mean(blocks * blocks, axis=1)) / 32768.0).tolist()
+    return levels

@@ -52,7 +52,8 @@ class _Conversation:
         self._socket = socket
         self._greeting = greeting  # is spoken; when all of its words are here, nobody needs to wait for the sound
         self._turn = ""
-        self._shown: dict[int, str] = {}  # by reply
+        self._greeted = ""
+        self._shown: set[int] = set()  # replies
         self._quiet = anyio.Event()  # the agent has said what it wants to say
 
     async def say(self, text: str, *, shown: bool) -> None:
@@ -92,8 +93,9 @@ class _Conversation:
     def _see(self, kind: str, data: dict[str, Any]) -> None:
         match kind:
             case "AggregatedTextFrame":
-                self._said(int(data["reply"]), str(data["text"]))
-                if " ".join(self._shown.values()) == self._greeting:
+                self._greeted = f"{self._greeted} {data['text']}".strip()
+                if self._greeted == self._greeting:
+                    self._said(int(data["reply"]), self._greeting)
                     self._quiet.set()
             case "UserTurnFrame" if data.get("text") and data["text"] != self._turn:
                 click.echo(f"heard  {data['text']}")
@@ -115,7 +117,7 @@ class _Conversation:
 
     def _said(self, reply: int, text: str) -> None:
         if text.strip():
-            self._shown[reply] = f"{self._shown.get(reply, '')} {text}".strip()
+            self._shown.add(reply)
             click.echo(f"agent  {text.strip()}")
 
 

@@ -5,8 +5,9 @@ The caller's configured silence counts from there, so every millisecond of laten
 
 from __future__ import annotations
 
-import numpy as np
+from statistics import median
 
+from voxray.audio.level import block_levels
 from voxray.session.backlog import Recent
 
 BLOCK_SECS = 0.005
@@ -39,19 +40,19 @@ class SpeechEnd:
         """Seconds from the end of speech to the newest sound. `told_secs`: what the detector's windows say, counted
         from the end of the last one."""
         told = round(told_secs * self._rate_hz) + min(max(0, self._behind), MOST_BEHIND * self._window_samples)
-        samples = np.frombuffer(self._recent.join(), np.int16)
+        recent = self._recent.join()
+        samples = len(recent) // 2
         block = round(BLOCK_SECS * self._rate_hz)
-        edge = (len(samples) - told) // block  # the first block after the end, says the detector
+        edge = (samples - told) // block  # the first block after the end, says the detector
         if edge < 2:
             return told / self._rate_hz
-        blocks = samples[: len(samples) // block * block].reshape(-1, block).astype(np.float32)
-        levels = np.sqrt(np.mean(blocks * blocks, axis=1))
+        levels = block_levels(recent, block)
         speech = levels[max(0, edge - round(SPEECH_SECS / BLOCK_SECS)) : edge]
         room = levels[edge:]
-        limit = max(float(speech.max()) * FALL, float(np.median(room)) * ABOVE_ROOM if len(room) else 0.0)
+        limit = max(max(speech) * FALL, median(room) * ABOVE_ROOM if room else 0.0)
         earliest = edge - round(EARLIER_SECS / BLOCK_SECS)
         while edge > max(1, earliest) and levels[edge - 1] < limit:
             edge -= 1
         if edge <= earliest:
             return told / self._rate_hz  # no clear end: the detector knows better
-        return (len(samples) - edge * block) / self._rate_hz
+        return (samples - edge * block) / self._rate_hz

@@ -8,51 +8,58 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from voxray.testing.anthropic_api import AnthropicApi as AnthropicApi
-    from voxray.testing.call_account import Clip as Clip
-    from voxray.testing.call_account import Reply as Reply
-    from voxray.testing.caller import Caller as Caller
-    from voxray.testing.caller import NoReplyError as NoReplyError
-    from voxray.testing.caller import NotConnectedError as NotConnectedError
-    from voxray.testing.checks import check_llm as check_llm
-    from voxray.testing.checks import check_session_store as check_session_store
-    from voxray.testing.checks import check_stt as check_stt
-    from voxray.testing.checks import check_synthesizer as check_synthesizer
-    from voxray.testing.checks import check_tts as check_tts
-    from voxray.testing.checks import check_turn_detector as check_turn_detector
-    from voxray.testing.checks import check_utterance_recognizer as check_utterance_recognizer
-    from voxray.testing.checks import check_vad as check_vad
-    from voxray.testing.conversation import converse as converse
-    from voxray.testing.conversation import converse_many as converse_many
+    from voxray.testing.call_account import Clip as Clip, Reply as Reply
+    from voxray.testing.caller import (
+        Caller as Caller,
+        NoReplyError as NoReplyError,
+        NotConnectedError as NotConnectedError,
+    )
+    from voxray.testing.checks import (
+        check_llm as check_llm,
+        check_session_store as check_session_store,
+        check_stt as check_stt,
+        check_synthesizer as check_synthesizer,
+        check_tts as check_tts,
+        check_turn_detector as check_turn_detector,
+        check_utterance_recognizer as check_utterance_recognizer,
+        check_vad as check_vad,
+    )
+    from voxray.testing.conversation import converse as converse, converse_many as converse_many
     from voxray.testing.exercise import Named as Named
     from voxray.testing.fake_agent import FakeAgent as FakeAgent
-    from voxray.testing.fake_ears import STALL as STALL
-    from voxray.testing.fake_ears import ScriptedRecognizer as ScriptedRecognizer
-    from voxray.testing.fake_ears import ScriptedStt as ScriptedStt
-    from voxray.testing.fake_ears import ScriptedVad as ScriptedVad
-    from voxray.testing.fake_ears import Utterance as Utterance
-    from voxray.testing.fake_transport import FakeTransport as FakeTransport
-    from voxray.testing.fake_transport import Sound as Sound
-    from voxray.testing.fake_transport import quiet as quiet
-    from voxray.testing.fake_transport import speech as speech
-    from voxray.testing.fakes import FakeSession as FakeSession
-    from voxray.testing.fakes import ScriptedLlm as ScriptedLlm
-    from voxray.testing.fakes import ScriptedSynthesizer as ScriptedSynthesizer
-    from voxray.testing.fakes import ScriptedTts as ScriptedTts
-    from voxray.testing.fakes import SpeechFault as SpeechFault
-    from voxray.testing.fakes import services as services
+    from voxray.testing.fake_ears import (
+        STALL as STALL,
+        ScriptedRecognizer as ScriptedRecognizer,
+        ScriptedStt as ScriptedStt,
+        ScriptedVad as ScriptedVad,
+        Utterance as Utterance,
+    )
+    from voxray.testing.fake_transport import (
+        FakeTransport as FakeTransport,
+        Sound as Sound,
+        quiet as quiet,
+        speech as speech,
+    )
+    from voxray.testing.fakes import (
+        FakeSession as FakeSession,
+        ScriptedLlm as ScriptedLlm,
+        ScriptedSynthesizer as ScriptedSynthesizer,
+        ScriptedTts as ScriptedTts,
+        SpeechFault as SpeechFault,
+        services as services,
+    )
     from voxray.testing.faults import Fault as Fault
     from voxray.testing.http_server import FakeServer as FakeServer
-    from voxray.testing.network import leaks as leaks
-    from voxray.testing.network import only_loopback as only_loopback
+    from voxray.testing.network import leaks as leaks, only_loopback as only_loopback
     from voxray.testing.openai_api import OpenAiApi as OpenAiApi
     from voxray.testing.plugin_check import check_plugin as check_plugin
-    from voxray.testing.script import load_script as load_script
-    from voxray.testing.script import parse_script as parse_script
-    from voxray.testing.serializer_check import check_serializer as check_serializer
-    from voxray.testing.serializer_check import check_tap as check_tap
-    from voxray.testing.virtual import VIRTUAL_BACKEND as VIRTUAL_BACKEND
-    from voxray.testing.virtual import VirtualTimeError as VirtualTimeError
-    from voxray.testing.virtual import run_virtual as run_virtual
+    from voxray.testing.script import load_script as load_script, parse_script as parse_script
+    from voxray.testing.serializer_check import check_serializer as check_serializer, check_tap as check_tap
+    from voxray.testing.virtual import (
+        VIRTUAL_BACKEND as VIRTUAL_BACKEND,
+        VirtualTimeError as VirtualTimeError,
+        run_virtual as run_virtual,
+    )
 
 _HOMES = {
     "anthropic_api": ("AnthropicApi",),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin, get_type_hints
 
-from voxray import events
 from voxray.chat import Assistant, System, ToolCall, ToolResult, ToolSchema, Usage, User
 from voxray.events import Inbound, Outbound, Proof, SessionEvent
 
@@ -26,7 +26,7 @@ ODD: dict[Any, Any] = {str: 'ü "\\\u2028 你好 🙂\x00', int: 0, float: 0.0, 
 
 def samples(kind: type) -> Iterator[Any]:
     """A plain one and an odd one of an event type."""
-    hints = get_type_hints(kind, vars(events))
+    hints = get_type_hints(kind, vars(sys.modules[kind.__module__]))
     for values in (PLAIN, ODD):
         yield kind(**{field.name: _value(hints[field.name], values) for field in dataclasses.fields(kind)})
 
