@@ -2,8 +2,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from voxray.audio.convert import Converter, PcmReader
 from voxray.audio.format import ALAW_8K, MULAW_8K, PCM_8K, PCM_16K, PCM_22K, PCM_24K
