@@ -18,16 +18,30 @@ def check(flow: Flow, top: Item) -> None:
     _check_circles(flow, steps)
 
 
-def acts(step: Step) -> Iterator[Act]:
-    """Every act of a step."""
-    yield from step.on.values()
+def acts(step: Step) -> Iterator[tuple[tuple[str, ...], Act]]:
+    """Every act of a step, with the keys that lead to it."""
+    yield from ((("on", intent), act) for intent, act in step.on.items())
+    yield from outcomes(step)
+
+
+def outcomes(step: Step) -> Iterator[tuple[tuple[str, ...], Act]]:
+    """The acts that happen by themselves, or after a yes or no."""
     match step:
         case Pass() | Fill():
-            yield step.then
+            yield ("then",), step.then
         case Confirm():
-            yield from (step.yes, step.no)
+            yield ("yes",), step.yes
+            yield ("no",), step.no
         case Call():
-            yield from (step.then, step.failed, *(case.act for case in step.cases))
+            yield ("then",), step.then
+            yield ("failed",), step.failed
+            yield from ((("cases",), case.act) for case in step.cases)
+
+
+def _at(item: Item, keys: tuple[str, ...]) -> Item:
+    for key in keys:
+        item = item.value[key]
+    return item
 
 
 def _check_names(flow: Flow, top: Item, steps: dict[str, Item]) -> None:
@@ -50,21 +64,17 @@ def _check_names(flow: Flow, top: Item, steps: dict[str, Item]) -> None:
 
 
 def _check_targets(flow: Flow, top: Item, steps: dict[str, Item]) -> None:
-    rows = [(steps[name], act) for name, step in flow.steps.items() for act in acts(step)]
-    rows += [(top.entries()["always"], act) for act in flow.always.values()]
+    rows = [(_at(steps[name], keys), act) for name, step in flow.steps.items() for keys, act in acts(step)]
+    rows += [(_at(top, ("always", name)), act) for name, act in flow.always.items()]
     rows.append((top.entries().get("give_up", top), flow.give_up))
     for item, act in rows:
         if act.then is Then.GOTO and act.goto not in flow.steps:
             item.bad(f'no step named "{act.goto}"{suggestion(act.goto, flow.steps)}')
     for name, step in flow.steps.items():
-        if isinstance(step, Pass) and step.then.then in (Then.STAY, Then.REPEAT):
-            steps[name].bad('"then" must lead somewhere: this step does not wait for the caller')
-        if isinstance(step, Fill) and step.then.then in (Then.STAY, Then.REPEAT):
-            steps[name].bad('"then" must lead somewhere: all slots are known when it happens')
-        if isinstance(step, Call):
-            bad = [act for act in (step.then, step.failed, *(case.act for case in step.cases)) if act.then is Then.STAY]
-            if bad:
-                steps[name].bad("each outcome must lead somewhere: this step does not wait for the caller")
+        if isinstance(step, Pass | Fill | Call):
+            for keys, act in outcomes(step):
+                if act.then in (Then.STAY, Then.REPEAT):
+                    _at(steps[name], keys).bad("must lead somewhere: nobody is asked anything here")
 
 
 def _check_templates(flow: Flow, top: Item) -> None:
@@ -93,7 +103,7 @@ def _leaves(item: Item) -> Iterator[Item]:
 def _check_circles(flow: Flow, steps: dict[str, Item]) -> None:
     """Follow each step's automatic ways: none may come back without having waited for the caller."""
     onward = {
-        name: {act.goto for act in acts(step) if act.then is Then.GOTO and act not in step.on.values()}
+        name: {act.goto for _, act in outcomes(step) if act.then is Then.GOTO}
         for name, step in flow.steps.items()
         if isinstance(step, Pass | Call)
     }

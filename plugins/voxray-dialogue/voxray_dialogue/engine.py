@@ -117,7 +117,7 @@ class Replay:
 
     def _hear_while_pending(self, pending: _Pending) -> None:
         if pending.made:
-            self._say("One moment, please.")
+            self._say(self.flow.wait)
         elif pending.step:  # cut off before the call was made: make it now
             self.pending = None
             self._enter(pending.step)
@@ -284,7 +284,7 @@ def fields_of(text: str) -> Mapping[str, Any]:
     """A tool's result as fields: a JSON object's own, else the whole under "text"."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text
     return value if isinstance(value, dict) else {"text": value}
 

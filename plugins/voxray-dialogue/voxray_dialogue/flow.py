@@ -127,5 +127,6 @@ class Flow:
     give_up: Act
     goodbye: str
     unavailable: str
+    wait: str
     help: str = ""
     examples: Mapping[str, Any] = field(default_factory=dict)  # by tool: a result, for trying the flow by hand

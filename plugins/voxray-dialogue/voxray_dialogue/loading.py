@@ -20,6 +20,7 @@ TOP_KEYS = [
     "start",
     "goodbye",
     "unavailable",
+    "wait",
     "repair",
     "give_up",
     "help",
@@ -109,12 +110,13 @@ class _Loader:
             always={name: self._act(item) for name, item in _entries(keys, "always").items()},
             yes=self._phrases(keys.get("yes")) or tuple(parse(phrase) for phrase in forms.YES),
             no=self._phrases(keys.get("no")) or tuple(parse(phrase) for phrase in forms.NO),
-            before=self._phrases(fillers.get("before")),
-            after=self._phrases(fillers.get("after")),
+            before=self._fillers(fillers.get("before")),
+            after=self._fillers(fillers.get("after")),
             repair=tuple(keys["repair"].texts()) if "repair" in keys else ("Sorry, I did not understand that.",),
             give_up=self._act(keys["give_up"]) if "give_up" in keys else Act(Then.HANG_UP),
             goodbye=_text(keys, "goodbye") or "Goodbye.",
             unavailable=_text(keys, "unavailable") or "I am sorry, that does not work right now.",
+            wait=_text(keys, "wait") or "One moment, please.",
             help=_text(keys, "help"),
             examples={name: item.plain() for name, item in _entries(keys, "tools").items()},
         )
@@ -186,6 +188,12 @@ class _Loader:
                     row.bad(f'no slot named "{name}"{suggestion(name, self._slots)}')
             nodes.append(node)
         return tuple(nodes)
+
+    def _fillers(self, item: Item | None) -> tuple[Node, ...]:
+        nodes = self._phrases(item)
+        if item is not None and any(name for node in nodes for name in slot_names(node)):
+            item.bad("polite words hold no slots")
+        return nodes
 
     def _step(self, name: str, item: Item) -> Step:
         keys = item.fields(STEP_KEYS)

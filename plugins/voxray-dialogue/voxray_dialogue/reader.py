@@ -99,7 +99,7 @@ class Item:
         entries = self.entries()
         for key, item in entries.items():
             if key not in names:
-                cut = item.value is None and " " in key  # {say: Sorry, no} ends the text at the comma
+                cut = item.value is None  # {say: Sorry, no} ends the text at the comma
                 item.bad(
                     f'"{key}" is no key; a text with a comma needs quotes here'
                     if cut
