@@ -68,7 +68,7 @@ async def hearing(audio: AudioFormat, sound: Callable[[AudioFormat, float], byte
     """Seconds for one frame of 20 ms from the transport to the recogniser's backlog, detector included."""
     frame = sound(audio, 0.02)
     call = session(audio)
-    ear = call._hearing
+    ear = call._hearing = call._conductor.hearing = call._ear()
 
     def once() -> float:
         begun = time.perf_counter()

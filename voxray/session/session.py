@@ -243,17 +243,7 @@ class Session:
             self._taps.open(services.plugins, self)
             for watcher in self._taps.watchers:
                 self.log.watch(watcher)
-            hearing = Hearing(
-                services,
-                options,
-                transport.audio_in,
-                self._taps,
-                self._clock,
-                self.log,
-                on=self._conductor.on,
-                on_failure=self._recogniser_failed,
-            )
-            self._hearing = self._conductor.hearing = hearing
+            hearing = self._hearing = self._conductor.hearing = self._ear()
             with closing(hearing):
                 in_hz, out_hz = transport.audio_in.rate_hz, transport.audio_out.rate_hz
                 info = self._info
@@ -267,6 +257,18 @@ class Session:
                 self._tools.open(services.tools)
                 self._conductor.on(Opened(options.greeting))
                 await self._listen(hearing)
+
+    def _ear(self) -> Hearing:
+        return Hearing(
+            self._services,
+            self._options,
+            self._transport.audio_in,
+            self._taps,
+            self._clock,
+            self.log,
+            on=self._conductor.on,
+            on_failure=self._recogniser_failed,
+        )
 
     async def _listen(self, hearing: Hearing) -> None:
         """Take what the connection brings until it ends: this task is the connection's own."""
