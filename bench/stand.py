@@ -19,6 +19,7 @@ from urllib.request import urlopen
 
 TICKS = os.sysconf("SC_CLK_TCK")
 SERVER_CORE, LOAD_CORE = 0, 1
+TURN_STOP_SECS = 0.5
 
 
 def pin(pid: int, core: int) -> None:
@@ -126,7 +127,7 @@ def config(vendor: str, **settings: Any) -> dict[str, Any]:
         "provider": "openai",
         "vad_type": "silero",
         "turn_detection": "silence",
-        "turn_stop_secs": 0.5,
+        "turn_stop_secs": TURN_STOP_SECS,
         "allow_interruptions": True,
         "log_level": "warn",
         "providers": {"openai": {"base_url": vendor, "api_key": "${VOXRAY_BENCH_KEY}"}},

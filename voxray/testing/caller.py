@@ -82,7 +82,7 @@ class Caller(CallAccount):
     ) -> None:
         super().__init__(record=record)
         self.url = socket_address(url)
-        self.speaking_since = 0.0  # when the first frame of the latest speech was sent
+        self.said_from = 0.0  # when the first frame of the latest speech was sent
         self.late_secs = 0.0  # by how much the worst frame was late: the caller's own overload
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._frame_secs = frame_secs
@@ -249,7 +249,7 @@ class Caller(CallAccount):
             while not self.ended:
                 if self._clip:
                     if not self._position:
-                        self.speaking_since = self.now()
+                        self.said_from = self.now()
                     await self._socket.send(self._clip[self._position])
                     self._position += 1
                     if self._position == len(self._clip):

@@ -103,7 +103,6 @@ class PhoneCaller(Caller):
         self.rejected: list[str] = []
         self.keys = ""
         self.cleared_at: list[float] = []
-        self.said_from = 0.0
         self._public_url = public_url
         self._faults = faults
         self._random = Random(faults.seed)
