@@ -45,6 +45,7 @@ from voxray.session.moves import (
     Interrupt,
     PatienceEnded,
     ReplyOver,
+    SpeechContinued,
     StartReply,
     StopWaiting,
     Troubled,
@@ -138,6 +139,8 @@ class Conductor:
 
         What observers and plugins ask for meanwhile is done right after.
         """
+        if isinstance(event, SpeechContinued) and not self.dialogue.audible:
+            return  # fifty times a second, and there is nothing to interrupt
         self._events.append(event)
         if self._running:
             return

@@ -108,6 +108,10 @@ class Dialogue:
         self.interruptible = True  # what the plugins say at this moment
 
     @property
+    def audible(self) -> bool:
+        return self.reply_state is ReplyState.AUDIBLE
+
+    @property
     def settled(self) -> bool:
         """No reply is under way, and nothing waits to be answered or said."""
         return self.reply_state is ReplyState.NONE and not self._held and not self._sayings

@@ -114,8 +114,11 @@ class Playout:
     def append(self, item: bytes | _Boundary) -> None:
         if isinstance(item, bytes):
             self._buffered += len(item)
-            # Whole answers may come in one piece; cutting pieces from a long one would copy it each time.
-            self._items.extend(item[start : start + self._piece] for start in range(0, len(item), self._piece))
+            if len(item) > self._piece:
+                # Whole answers may come in one piece; cutting pieces from a long one would copy it each time.
+                self._items.extend(item[start : start + self._piece] for start in range(0, len(item), self._piece))
+            elif item:
+                self._items.append(item)
         else:
             self._items.append(item)
         if self._items:
