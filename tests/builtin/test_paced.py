@@ -179,3 +179,13 @@ async def test_coalescing_waits_for_more_sound() -> None:
         await anyio.sleep(0.05)
         tasks.cancel_scope.cancel()
     assert [len(piece) for piece in wire.written] == [1920]
+
+
+async def test_the_lead_does_not_grow_in_ten_minutes() -> None:
+    source, wire = Source(bytes(PCM_24K.size(600.0))), Wire()
+    writer = PacedWriter(wire.write, JsonFrames())
+    with anyio.move_on_after(600.5):
+        await writer.play(source)
+    assert not source.items
+    assert max(source.leads) <= LEAD_SECS + 0.06
+    assert max(source.leads[-100:]) <= max(source.leads[5:105]) + 0.001

@@ -16,6 +16,7 @@ from voxray.protocols.transport import AudioSource
 LEAD_SECS = 0.2  # of audio sent ahead: hides a garbage collection, and is all a barge-in has to take back
 PIECE_SECS = 0.06  # per message: each costs the same, whatever its length
 FRAME_SECS = 0.02  # what `ws_write_coalesce_max_frames` counts
+EARLY_ENOUGH_SECS = 0.0005  # not worth a timer, and less than clocks resolve
 SEND_SECS = 5.0  # a message that takes longer will never arrive
 LEAST_SECS = 0.25  # how long a carrier's smallest piece may wait for more sound before it is padded
 SILENCE = {Encoding.PCM16: b"\0", Encoding.MULAW: b"\xff", Encoding.ALAW: b"\xd5"}
@@ -104,7 +105,7 @@ class PacedWriter:
         while True:
             await self.flush()
             early_secs = source.lead_secs() + self._piece_secs - self._lead_secs
-            if early_secs > 0:
+            if early_secs > EARLY_ENOUGH_SECS:
                 with anyio.move_on_after(early_secs):
                     await self._woken()
                 continue

@@ -131,7 +131,7 @@ class Calls:
         self._emptied = anyio.Event()
         self._metrics.change("active_sessions", 1)
         info = session.info
-        logger.info("call started", extra={"transport": info.transport, "remote": info.remote})
+        logger.info("call started", extra={**_facts(info), "remote": info.remote})
         for hook in self._hooks.started:
             with boundary("a plugin's voxray_session_started"):
                 hook(info)
@@ -144,7 +144,7 @@ class Calls:
         self._metrics.change("active_sessions", -1)
         self._metrics.count("sessions_total", info.transport, outcome.cause)
         self._metrics.observe("session_duration_seconds", outcome.duration_secs, info.transport)
-        logger.info("call ended", extra={"transport": info.transport, **_record(outcome)})
+        logger.info("call ended", extra={**_facts(info), **_record(outcome)})
         for hook in self._hooks.ended:
             with boundary("a plugin's voxray_session_ended"):
                 hook(info, outcome)
@@ -174,6 +174,20 @@ class Calls:
         with anyio.move_on_after(secs):
             await self.emptied()
         return not self._live
+
+
+def _facts(info: CallInfo) -> dict[str, Any]:
+    """What is known of a call from outside, as fields of a log line; of phone calls who called whom."""
+    if not info.carrier:
+        return {"transport": info.transport}
+    return {
+        "transport": info.transport,
+        "carrier": info.carrier,
+        "carrier_call_id": info.body.get("phone", {}).get("call_id", ""),
+        "direction": info.direction,
+        "caller": info.caller,
+        "callee": info.callee,
+    }
 
 
 def _record(outcome: Outcome) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from voxray.events import Mark, Proof, ReplyAudible, SessionEvent, SpeechHeard, 
 from voxray.session.ledger import Ledger
 from voxray.session.log import Clock
 
-BUFFERED_SECS = 10.0  # a voice may run this far ahead of the ear
+BUFFERED_SECS = 4.0  # a voice may run this far ahead of the ear; what it says beyond an interruption is paid for nothing
 MARK_GRACE_SECS = 1.0  # a client that answers marks has this long before we believe the clock instead
 
 
@@ -46,7 +46,7 @@ class Lease:
         self._marks = 0
 
     async def write(self, audio: bytes) -> None:
-        """Append audio in the transport's format; waits while ten seconds are buffered."""
+        """Append audio in the transport's format; waits while four seconds are buffered."""
         await self._playout.room()
         await self.check()
         self.ledger.written(self._playout.format.secs(len(audio)))
