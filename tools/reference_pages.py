@@ -236,7 +236,7 @@ def _doc(event: type) -> str:
 
 
 def wire() -> str:
-    from tools.wire_pages import CLIENT, INTRODUCTION
+    from tools.wire_pages import CLIENT, INTRODUCTION, PROTOBUF
     from voxray.builtin.json_frames import DECODERS, ENCODERS, JsonFrames
 
     if set(CLIENT) != set(DECODERS):
@@ -255,7 +255,21 @@ def wire() -> str:
                 (_code(frame["type"]), _code(json.dumps(_stable(frame["data"]))), f"`{event.__name__}`: {_doc(event)}")
             )
     parts.append(table(("type", "an example of `data`", "sent for"), sent))
-    return "\n".join(parts)
+    return "\n".join([*parts, *_rtvi(), PROTOBUF])
+
+
+def _rtvi() -> Iterator[str]:
+    from tools.wire_pages import RTVI_CLIENT, RTVI_INTRODUCTION, RTVI_SERVER
+    from voxray.builtin.rtvi import REQUESTS
+
+    if set(RTVI_CLIENT) != set(REQUESTS):
+        raise SystemExit(f"tools/wire_pages.py and rtvi.py differ: {set(RTVI_CLIENT) ^ set(REQUESTS)}")
+    yield RTVI_INTRODUCTION
+    yield "### From an RTVI client\n"
+    yield table(("type", "fields of `data`", "effect"), ((_code(name), *RTVI_CLIENT[name]) for name in REQUESTS))
+    yield "### To an RTVI client\n"
+    rows = ((", ".join(map(_code, names.split(", "))), *told) for names, told in RTVI_SERVER.items())
+    yield table(("type", "fields of `data`", "sent when"), rows)
 
 
 def sample(event: type) -> Any:

@@ -56,3 +56,87 @@ CLIENT: dict[str, tuple[str, str]] = {
     "BotStoppedSpeakingFrame": ("", _NONE),
     "OutputDTMFUrgentFrame": ("", _NONE),
 }
+
+RTVI_INTRODUCTION = """## RTVI: /ws?rtvi=1
+
+Text messages are `{"id": "…", "label": "rtvi-ai", "type": "…", "data": {…}}`; binary messages are audio as above. Protocol
+2.1, and 1.x for clients that announce it. Nothing but errors is sent before `client-ready`, and the greeting waits for it
+(10 s at most). A faulty request is answered with `error-response` and its id; what is no RTVI message is ignored.
+`/ws-client` is another name for `/ws`.
+"""
+
+_NO_DATA = "none"
+
+# type → fields, effect
+RTVI_CLIENT: dict[str, tuple[str, str]] = {
+    "client-ready": ("`version`, `about`?", "Answered with `bot-ready`; the greeting follows."),
+    "disconnect-bot": (_NO_DATA, "Ends the call."),
+    "client-message": (
+        "`t`, `d`?",
+        "For pipeline plugins, as `ClientMessage`. Answered with `server-response` when a plugin sends a `ServerMessage` "
+        "of the same id; with `error-response` at once if no plugin watches the call's events, and after 7 s if one does "
+        "and has not answered. `t` `voxray-set-tools` with `d` `{tools}` offers the client's own tools.",
+    ),
+    "send-text": (
+        "`content`, `options`? (`run_immediately`, `audio_response`)",
+        "A typed turn: answered at once unless `run_immediately` is false, in writing if `audio_response` is false.",
+    ),
+    "dtmf": ("`buttons`: a list of 0-9, * and #; or `button`", "Keys, in order."),
+    "llm-function-call-result": ("`tool_call_id`, `result`", "The result of a tool that the client ran."),
+    "append-to-context": (
+        "`role`, `content`, `run_immediately`?",
+        "Adds to the conversation; answered with `append-to-context-result`.",
+    ),
+    "ui-event": ("anything", "For pipeline plugins, as `ClientMessage`; no answer."),
+    "ui-snapshot": ("anything", "The same."),
+    "ui-cancel-job-group": ("anything", "The same."),
+    "raw-audio": ("`base64Audio`, `sampleRate` 16000, `numChannels` 1", "Heard audio."),
+    "raw-audio-batch": ("`base64AudioBatch`, `sampleRate` 16000, `numChannels` 1", "Heard audio, in pieces."),
+}
+
+RTVI_SERVER: dict[str, tuple[str, str]] = {
+    "bot-ready": ("`version`, `about`, `capabilities`", "answers `client-ready`, with its id"),
+    "error": (
+        "`error`, `fatal`",
+        "a stage failed; the call ends by a limit (`fatal` false) or by a fault (true)",
+    ),
+    "error-response": ("`error`", "a request failed; has its id"),
+    "server-response": ("`t`, `d`?", "a plugin answered a `client-message`; has its id"),
+    "server-message": ("`t`, `d`?", "a plugin's message; a key the agent presses: `t` `dtmf`, `d` `{button}`"),
+    "append-to-context-result": ("`result`", "answers `append-to-context`"),
+    "user-started-speaking, user-stopped-speaking": (_NO_DATA, "the caller speaks, pauses"),
+    "user-transcription": ("`text`, `user_id`, `timestamp`, `final`", "words; not final ones replace each other"),
+    "user-llm-text": ("`text`", "the turn, as it goes to the model"),
+    "bot-llm-started, bot-llm-stopped": (_NO_DATA, "the model is asked, has answered"),
+    "bot-llm-text": ("`text`", "a piece of the model's text, as it comes"),
+    "bot-tts-started, bot-tts-stopped": (_NO_DATA, "the first sentence goes to the voice; all was heard or cut off"),
+    "bot-tts-text": ("`text`", "words that were heard"),
+    "bot-started-speaking, bot-stopped-speaking": (_NO_DATA, "sound of a reply is sent, is over or cut off"),
+    "bot-interrupted": (_NO_DATA, "the reply was cut off by the caller"),
+    "bot-transcription": ("`text`", "a sentence that is about to be spoken"),
+    "bot-output": (
+        "`text`, `aggregated_by`, `segment_id`, `will_be_spoken`, `spoken_status`, `spoken_progress`",
+        "a sentence and how much of it was heard: new, in-progress, completed. An answer in writing is one segment "
+        "with `will_be_spoken` false. Clients of version 1: `text`, `spoken`, `aggregated_by`",
+    ),
+    "llm-function-call-started, -in-progress, -stopped": (
+        "`tool_call_id`; `function_name` and `arguments` if the client runs it; stopped: `cancelled`",
+        "a tool is called and has returned; `cancelled` is true for every call without a result",
+    ),
+    "metrics": ("`ttfb`: `processor`, `value` in seconds", "a reply became audible"),
+}
+
+PROTOBUF = """## Protobuf: /ws?format=protobuf
+
+Each binary message is one `Frame` of proto3, whose field is one of these; unknown fields are skipped. `rtvi=1` beside it
+changes nothing. RTVI messages travel inside `MessageFrame`, for clients that say `client-ready`. To any other client the
+agent's sentences go as `TextFrame` and final words as `TranscriptionFrame`, and it is greeted at its first frame.
+
+| field | message | from the client | from the server |
+| --- | --- | --- | --- |
+| 1 | `TextFrame`: 1 id, 2 name, 3 text | The agent says this. | a sentence of a reply |
+| 2 | `AudioRawFrame`: 1 id, 2 name, 3 audio, 4 sample_rate, 5 num_channels, 6 pts | mono, 16000 Hz | mono, 24000 Hz |
+| 3 | `TranscriptionFrame`: 1 id, 2 name, 3 text, 4 user_id, 5 timestamp | A typed turn. | final words of the caller |
+| 4 | `MessageFrame`: 1 data | RTVI, as JSON | RTVI, as JSON |
+| 5 | `InterruptionFrame`: 1 id, 2 name | The agent falls silent. | a reply was cut off; not to @pipecat-ai/client-js |
+"""

@@ -21,6 +21,7 @@ from typing import Any
 from voxray.chat import Usage
 from voxray.inbound import (
     ClientMessage as ClientMessage,
+    ClientReady as ClientReady,
     ContextAppended as ContextAppended,
     ContextReplaced as ContextReplaced,
     DtmfReceived as DtmfReceived,
@@ -112,8 +113,7 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnded:
-    """The caller's turn is over. Empty `text`: nothing was understood, no reply follows. `waited_secs` is the
-    silence since their speech ended."""
+    """The turn is over. No `text`: nothing was understood, no reply follows. `waited_secs`: silence after speech."""
 
     turn: int
     text: str
@@ -195,9 +195,8 @@ class ReplyAudible:
 class TurnTimed:
     """Where the time of an answer went; emitted right after its `ReplyAudible`.
 
-    Each figure is the distance of two events, 0 if it would be negative: `waited` end of speech to the decision to
-    answer, `stt` pause to the last final words, `llm` question to first text, `tts` first sentence to first sound,
-    `total` end of speech to `ReplyAudible`.
+    Distances of two events, at least 0: `waited` end of speech to the decision to answer, `stt` pause to the last final
+    words, `llm` question to first text, `tts` first sentence to first sound, `total` end of speech to `ReplyAudible`.
     """
 
     turn: int
@@ -255,8 +254,7 @@ class ReplyFailed:
 
 @dataclass(frozen=True, slots=True)
 class SilenceBroken:
-    """The caller had heard nothing for `secs` though an answer was due; `action`: "waiting_phrase", "fallback_phrase",
-    "tone", "hang_up"."""
+    """The caller heard nothing for `secs`; `action`: "waiting_phrase", "fallback_phrase", "tone", "hang_up"."""
 
     reply: int
     secs: float
@@ -378,6 +376,14 @@ class ServerMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestFailed:
+    """Nothing answers the `ClientMessage` with this id; `error` is safe to show."""
+
+    id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class DtmfRequested:
     """Send this key to the other side."""
 
@@ -391,4 +397,4 @@ class TransferRequested:
     to: str
 
 
-Outbound = SessionEvent | Mark | ServerMessage | DtmfRequested | TransferRequested
+Outbound = SessionEvent | Mark | ServerMessage | RequestFailed | DtmfRequested | TransferRequested

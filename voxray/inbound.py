@@ -10,6 +10,11 @@ from voxray.chat import Message, ToolSchema
 
 
 @dataclass(frozen=True, slots=True)
+class ClientReady:
+    """The client can take the greeting. Only of protocols in which clients say so; doubled ones mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class TextReceived:
     """A typed turn of the user. `run` False: only remember it. `speak` False: answer in text, not in sound. `via` says
     how it came: "text" or "dtmf"."""
@@ -107,7 +112,8 @@ class ClientMessage:
 
 
 Inbound = (
-    TextReceived
+    ClientReady
+    | TextReceived
     | SpeakRequested
     | ContextReplaced
     | ContextAppended

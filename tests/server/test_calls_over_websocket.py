@@ -129,9 +129,8 @@ async def test_localhost_is_no_exception_on_a_public_address() -> None:
 
 async def test_a_format_that_is_not_installed_is_a_bad_request() -> None:
     async with serving(parts=quick()) as server:
-        for query in ("format=protobuf", "rtvi=1", "format=xml"):
-            status, body = await refused(server.ws(f"/ws?{query}"))
-            assert (status, body["error"]["code"]) == (400, "BAD_REQUEST")
+        status, body = await refused(server.ws("/ws?format=xml"))
+        assert (status, body["error"]["code"]) == (400, "BAD_REQUEST")
         async with server.ws("/ws?rtvi=0&format=JSON"):
             pass
 

@@ -80,8 +80,9 @@ def test_options_of_calls_come_from_the_configuration() -> None:
         ({"rtvi": "0"}, "json"),
         ({"rtvi": "FALSE", "format": "protobuf"}, "pb"),
         ({"format": "Protobuf"}, "pb"),
-        ({"rtvi": "1", "format": "protobuf"}, "rtvi"),
+        ({"rtvi": "1", "format": "protobuf"}, "pb"),
         ({"rtvi": "yes"}, "rtvi"),
+        ({"rtvi": "1", "format": "json"}, "rtvi"),
     ],
 )
 def test_the_address_chooses_the_format(query: dict[str, str], expected: str) -> None:

@@ -70,7 +70,19 @@ def voxray_register_serializers() -> list[SerializerSpec]:
     return [
         SerializerSpec(
             name="json", title="JSON text and binary PCM", factory="voxray.builtin.json_frames:JsonFrames", query=""
-        )
+        ),
+        SerializerSpec(
+            name="rtvi",
+            title="RTVI as text and binary PCM",
+            factory="voxray.builtin.rtvi_frames:RtviFrames",
+            query="rtvi",
+        ),
+        SerializerSpec(
+            name="protobuf",
+            title="Protobuf frames, with RTVI inside",
+            factory="voxray.builtin.protobuf_frames:ProtobufFrames",
+            query="format=protobuf",
+        ),
     ]
 
 

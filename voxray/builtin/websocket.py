@@ -18,7 +18,7 @@ from voxray.errors import ClientIdleError, TransportFailedError
 from voxray.events import Cause, Inbound, Outbound, ProviderFailed
 from voxray.protocols.call import CallInfo
 from voxray.protocols.context import ListenerContext
-from voxray.protocols.serializer import Response, Serializer
+from voxray.protocols.serializer import AnnouncesReady, Response, Serializer
 from voxray.protocols.transport import Answer, AudioSource
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ Receive = Callable[[], Awaitable[ASGIMessage]]
 Send = Callable[[ASGIMessage], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 
-PATHS = ("/ws", "/api/v1/ws")
+PATHS = ("/ws", "/api/v1/ws", "/ws-client")  # the last one is what samples of RTVI clients use
 BAD_MESSAGES = 100  # that cannot be understood, then the client is not ours
 CLOSE_SECS = 2.0  # for the last events and the goodbye
 NORMAL, GOING_AWAY, POLICY, INTERNAL, TRY_AGAIN = 1000, 1001, 1008, 1011, 1013
@@ -67,12 +67,15 @@ class WebSocketListener:
             coalesce_max_frames=self._context.write_coalesce_max_frames,
         )
         client = scope.get("client")
+        session = scope.get("state", {}).get("session")  # of /start, if the address had its token
         info = CallInfo(
-            session_id=str(uuid.uuid4()),
+            session_id=session.session_id if session else str(uuid.uuid4()),
             transport="websocket",
             started_at=time.time(),
             request_id=scope.get("state", {}).get("request_id", ""),
             remote=client[0] if client else "",
+            body=session.body if session else {},
+            waits_for_client=isinstance(serializer, AnnouncesReady) and serializer.announces_ready,
         )
         await answer(transport, info)
 

@@ -13,7 +13,8 @@ from voxray.events import ServerMessage
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallInfo:
     """Facts about a call, known when it is answered. `body` is what came with it: the `/start` body, the webhook's
-    parameters, the carrier's custom parameters. `started_at` is UNIX time in seconds."""
+    parameters, the carrier's custom parameters. `started_at` is UNIX time in seconds. `waits_for_client`: the greeting
+    waits for the client's `ClientReady`, though not for ever."""
 
     session_id: str
     transport: str
@@ -24,6 +25,7 @@ class CallInfo:
     caller: str = ""
     callee: str = ""
     direction: str = "inbound"
+    waits_for_client: bool = False
     body: Mapping[str, Any] = field(default_factory=dict)
 
 

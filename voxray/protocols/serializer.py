@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from voxray.audio.format import AudioFormat
 from voxray.events import Inbound, Outbound
@@ -46,3 +46,10 @@ class Serializer(Protocol):
     def encode(self, item: bytes | Outbound) -> str | bytes | tuple[str | bytes, ...] | None:
         """The message for audio (in `audio_out`) or an event, a tuple where it takes several, None where the protocol
         has none."""
+
+
+@runtime_checkable
+class AnnouncesReady(Protocol):
+    """What a serializer has besides if `decode` gives `ClientReady` when its client can take a greeting."""
+
+    announces_ready: bool

@@ -68,17 +68,17 @@ class ListenerContext(Context):
 
 
 def choose_serializer(specs: Sequence[SerializerSpec], query: Mapping[str, str]) -> SerializerSpec:
-    """`rtvi` with any value but 0 and false wins, then `format`; JSON is the default.
+    """`format` wins, then `rtvi` with any value but 0 and false; JSON is the default. Protobuf has RTVI inside.
 
     Raises:
         Refusal: nothing of that name is installed.
     """
     by_query = {spec.query.lower(): spec for spec in specs}
     wanted = ""
-    if query.get("rtvi", "").lower() not in OFF:
-        wanted = "rtvi"
-    elif query.get("format", "").lower() not in ("", "json"):
+    if query.get("format", "").lower() not in ("", "json"):
         wanted = f"format={query['format'].lower()}"
+    elif query.get("rtvi", "").lower() not in OFF:
+        wanted = "rtvi"
     if wanted not in by_query:
         raise Refusal(ErrorCode.BAD_REQUEST, "This message format is not installed")
     return by_query[wanted]

@@ -16,6 +16,7 @@ from voxray.events import (
     CallStarted,
     Cause,
     ClientMessage,
+    ClientReady,
     ContextAppended,
     ContextReplaced,
     DtmfReceived,
@@ -52,6 +53,7 @@ from voxray.session.keypad import Keypad
 from voxray.session.log import Clock, EventLog, Observer
 from voxray.session.moves import Acted, Opened
 from voxray.session.playout import Playout
+from voxray.session.questions import Questions
 from voxray.session.reply import Replier
 from voxray.session.services import Services, SessionOptions
 from voxray.session.speaking import Speaker
@@ -60,6 +62,7 @@ from voxray.session.timing import TurnTimer
 from voxray.session.tools import ToolBox
 from voxray.session.voice_line import VoiceLine
 
+READY_SECS = 10.0  # for a client to say that it is ready for the greeting
 CLOSE_SECS = 1.0  # for saying goodbye to a connection that may be gone
 KEYS = frozenset("0123456789*#")
 REVOCABLE = (Cause.AGENT_ENDED, Cause.TRANSFERRED)  # a hang-up that the caller stops by speaking into the goodbye
@@ -116,6 +119,7 @@ class Session:
             timeout_secs=options.dtmf_timeout_secs,
             terminator=options.dtmf_terminator,
         )
+        self._questions = Questions(self._clock, self._alarms, self._send)
         self._hearing: Hearing | None = None
         self._transfer_to = ""
         self._pending: tuple[str, str] | None = None  # a hang-up that waits for the end of the reply
@@ -180,6 +184,7 @@ class Session:
         self._tasks.cancel_scope.cancel()
 
     def send(self, message: ServerMessage) -> None:
+        self._questions.answered(message.id)
         self._send(message)
 
     def start_soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -225,7 +230,7 @@ class Session:
             await self._transport.close(outcome.cause, outcome.detail)
 
     async def _hold(self) -> None:
-        options, services, transport = self._options, self._services, self._transport
+        options, services, transport, info = self._options, self._services, self._transport, self._info
         voice = VoiceLine(
             text_to_speech(
                 services.tts,
@@ -246,17 +251,22 @@ class Session:
             hearing = self._hearing = self._conductor.hearing = self._ear()
             with closing(hearing):
                 in_hz, out_hz = transport.audio_in.rate_hz, transport.audio_out.rate_hz
-                info = self._info
-                self.log.append(
-                    CallStarted(info.session_id, info.transport, in_hz, out_hz, options.allow_interruptions)
-                )
+                start = CallStarted(info.session_id, info.transport, in_hz, out_hz, options.allow_interruptions)
+                self.log.append(start)
                 tasks.start_soon(self._alarms.run)
                 tasks.start_soon(transport.play, self._playout)
                 tasks.start_soon(voice.run)
                 tasks.start_soon(hearing.run)
                 self._tools.open(services.tools)
-                self._conductor.on(Opened(options.greeting))
+                if info.waits_for_client:
+                    self._alarms.set("greeting", self._clock.now() + READY_SECS, self._greet)
+                else:
+                    self._greet()
                 await self._listen(hearing)
+
+    def _greet(self) -> None:
+        self._alarms.clear("greeting")
+        self._conductor.on(Opened(self._options.greeting))
 
     def _ear(self) -> Hearing:
         return Hearing(
@@ -319,7 +329,11 @@ class Session:
                     if not self._keypad.collecting:
                         on(InterruptRequested())  # whoever presses a key has heard enough
                     self._keypad.press(digit)
+            case ClientReady():
+                if self._alarms.armed("greeting"):
+                    self._greet()
             case ClientMessage():
+                self._questions.asked(item.id, heard=bool(self._taps.watchers))
                 self.log.append(item)
             case EndRequested(reason):
                 self.end(Cause.CLIENT_ASKED, reason)
