@@ -19,14 +19,14 @@ from urllib.request import urlopen
 
 TICKS = os.sysconf("SC_CLK_TCK")
 SERVER_CORE, LOAD_CORE = 0, 1
+CORES = sorted(os.sched_getaffinity(0))  # before this process pins itself
 TURN_STOP_SECS = 0.5
 
 
 def pin(pid: int, core: int) -> None:
     """Keep a process on one core, if there is more than one."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(pid, {cores[core]})
+    if len(CORES) > 1:
+        os.sched_setaffinity(pid, {CORES[core]})
 
 
 @dataclass
