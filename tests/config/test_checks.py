@@ -47,7 +47,10 @@ KEYS = {"DEEPGRAM_API_KEY": "x", "GROQ_API_KEY": "x", "ACME_API_KEY": "x"}
          ["warning $.cors_allowed_origins an origin is written https://host, without a path"]),
         ('{"runner_port": 1}', ["warning $.runner_port has no effect without runner_transport"]),
         ('{"dialin": true}', ["warning $.dialin needs runner_transport daily"]),
-        ('{"workers": 2}', ["warning $.workers the memory store is not shared between processes"]),
+        ('{"workers": 2}', ["warning $.workers the memory store is not shared between processes: "
+                             "sessions of POST /start and announced phone calls are known to one of them only"]),
+        ('{"session_store": "redis", "redis_url": "redis://x"}',
+         ["error $.session_store voxray-redis is not installed"]),
         ('{"plugin_options": {"echo": {}}}', ['warning $.plugin_options.echo has no effect: "echo" is not in plugins']),
         ('{"turn_detection": "silence", "turn_stop_secs": 9}',
          ["warning $.turn_stop_secs a pause of 9 s never ends a turn of at most 8 s (turn_max_duration_secs)"]),

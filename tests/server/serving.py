@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection
 from voxray.builtin.memory_store import MemoryStore
 from voxray.builtin.websocket import WebSocketListener
 from voxray.config.settings import Settings
+from voxray.protocols.call import CallInfo
 from voxray.protocols.carrier import Carrier
 from voxray.protocols.transport import Listener
 from voxray.registry import Registry
@@ -66,6 +67,7 @@ async def serving(
     options: SessionOptions | None = None,
     max_sessions: int = 0,
     hooks: Hooks | None = None,
+    prepare: Callable[[CallInfo], SessionOptions] | None = None,
     listeners: Sequence[Listener] | None = None,
     extra: Sequence[Endpoint] = (),
     session_store: Any = None,
@@ -77,9 +79,8 @@ async def serving(
 ) -> AsyncIterator[Served]:
     chosen = replace(Settings(), **settings)
     metrics = Metrics(enabled=metrics_enabled)
-    calls = Calls(
-        parts or services(), lambda info: options or SessionOptions(), metrics, hooks=hooks, max_sessions=max_sessions
-    )
+    prepared = prepare or (lambda info: options or SessionOptions())
+    calls = Calls(parts or services(), prepared, metrics, hooks=hooks, max_sessions=max_sessions)
     async with httpx.AsyncClient() as outgoing, anyio.create_task_group() as requests:
         context = ListenerContext("websocket", chosen, Registry.load(only=["-"]).specs(SerializerSpec), http=outgoing)
         runtime = Runtime(
@@ -89,7 +90,13 @@ async def serving(
             listeners=[WebSocketListener(context)] if listeners is None else listeners,
             session_store=session_store,
             lines=Lines(
-                carriers, chosen.telephony, MemoryStore(None), outgoing, metrics, requests, refusal=calls.refusal
+                carriers,
+                chosen.telephony,
+                session_store or MemoryStore(None),
+                outgoing,
+                metrics,
+                requests,
+                refusal=calls.refusal,
             )
             if carriers
             else None,

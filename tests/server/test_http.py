@@ -218,7 +218,7 @@ async def test_the_api_document_describes_every_route() -> None:
         page = await server.http.get("/swagger/")
     assert document["swagger"] == "2.0"
     assert document["basePath"] == "/api/v1"
-    assert set(document["paths"]) == {"/health", "/ready", "/echo", "/ws"}
+    assert set(document["paths"]) == {"/health", "/ready", "/echo", "/start", "/ws"}
     assert {"/metrics", "/health", "/ready", "/ws", "/echo"} <= set(document["x-unversioned-paths"])
     assert document["paths"]["/echo"]["post"]["security"]
     codes = document["definitions"]["Error"]["properties"]["error"]["properties"]["code"]["enum"]

@@ -30,6 +30,8 @@ class MemoryStore:
         now = anyio.current_time()
         while self._records and next(iter(self._records.values()))[0] <= now:
             self._records.popitem(last=False)
+        if len(self._records) >= self._max_records:  # some that stay longer may stand in front of expired ones
+            self._records = OrderedDict(item for item in self._records.items() if item[1][0] > now)
         if len(self._records) >= self._max_records:
             raise StoreError(f"more than {self._max_records} sessions wait for their call")
         self._records[record.session_id] = (now + ttl_secs, record)

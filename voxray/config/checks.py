@@ -91,8 +91,9 @@ def check_exposure(facts: Facts) -> Iterator[Finding]:
         if origin != "*" and ("://" not in origin or origin.count("/") > 2):
             yield _warning("cors_allowed_origins", "cors", "an origin is written https://host, without a path")
     if settings.workers > 1 and settings.session_store == "memory":
-        message = "the memory store is not shared between processes"
-        yield _warning("workers", "workers", message, "sessions of POST /start need one process", "session_store")
+        message = "the memory store is not shared between processes: sessions of POST /start and announced phone calls "
+        message += "are known to one of them only"
+        yield _warning("workers", "workers", message, 'set session_store to "redis"', "session_store")
 
 
 def check_turns(facts: Facts) -> Iterator[Finding]:
@@ -159,6 +160,8 @@ def check_stores(facts: Facts) -> Iterator[Finding]:
         yield _error(
             "session_store", "redis", "session_store is redis but redis_url is empty", "set redis_url", "redis_url"
         )
+    elif settings.session_store == "redis" and facts.chosen("session_store") is None:
+        yield _error("session_store", "unknown-name", "voxray-redis is not installed", "pip install voxray-redis")
     if settings.redis_url and settings.session_store != "redis":
         message = f'has no effect while session_store is "{settings.session_store}"'
         yield _warning("redis_url", "redis", message, 'set session_store to "redis"', "session_store")

@@ -33,6 +33,7 @@ FLAT_KEYS: Mapping[str, Mapping[str, str]] = {
     "llm": {"model": "model"},
     "tts": {"model": "tts_model", "voice": "tts_voice", "language": "tts_language"},
     "vad": {"threshold": "vad_threshold"},
+    "session_store": {"url": "redis_url"},
 }
 
 

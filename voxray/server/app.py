@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 
+from voxray.builtin.memory_store import MemoryStore
 from voxray.server.envelope import ASGIApp, ErrorCode, Receive, Refusal, Scope, Send, refuse
 from voxray.server.guard import BODY_SECS, Gate, Guarded, is_loopback
 from voxray.server.middleware import Observed, Recovery, RequestIds
@@ -16,11 +17,14 @@ from voxray.server.routes.docs import docs_endpoints
 from voxray.server.routes.endpoint import PREFIX, Doc, Endpoint
 from voxray.server.routes.health import health, ready
 from voxray.server.routes.metrics import metrics_endpoint
+from voxray.server.routes.sessions import SOCKET, Ways, start_endpoint
 from voxray.server.runtime import Runtime
+from voxray.server.sessions import Sessions
 from voxray.server.telephony.address import public_origin
 from voxray.server.telephony.lines import SOCKET_PATH
 from voxray.server.telephony.routes import phone_endpoints
 from voxray.server.telephony.socket import MediaSocket
+from voxray.specs import SerializerSpec
 
 SOCKET_DOC = Doc(
     summary="A call over a websocket",
@@ -30,6 +34,7 @@ SOCKET_DOC = Doc(
         "rtvi": "anything but 0 and false: RTVI messages",
         "format": '"protobuf" or "json"; json is the default',
         "api_key": "the key, for browsers, which cannot set headers",
+        "token": "instead of the key: the one-time token that POST /start gave",
     },
     responses={
         101: ("The call begins", None),
@@ -52,11 +57,14 @@ def create_app(runtime: Runtime, *, extra: Sequence[Endpoint] = (), body_secs: f
         body_secs=body_secs,
         refusal=runtime.calls.refusal,
     )
+    origin = partial(public_origin, proxy_host=settings.proxy_host, trusted_proxies=settings.telephony.trusted_proxies)
+    sessions = Sessions(runtime.session_store or MemoryStore(), ttl_secs=settings.session_ttl_secs)
     listening = [route for listener in runtime.listeners for route in listener.routes(runtime.calls.answer)]
     endpoints = [
         health(),
         ready(runtime.session_store.ping if runtime.session_store else None, lambda: runtime.calls.draining),
         metrics_endpoint(runtime.metrics),
+        start_endpoint(sessions, _ways(runtime, listening, origin)),
         *extra,
     ]
     if runtime.lines is not None:
@@ -64,11 +72,8 @@ def create_app(runtime: Runtime, *, extra: Sequence[Endpoint] = (), body_secs: f
     documented = [*endpoints, *_documented(listening)]
     endpoints += docs_endpoints(partial(make_document, documented))
     routes = [route for endpoint in endpoints for route in _routes(endpoint, gate)]
-    routes += [_guarded(route, gate) for route in listening]
+    routes += [_guarded(route, gate, sessions) for route in listening]
     if runtime.lines is not None:
-        origin = partial(
-            public_origin, proxy_host=settings.proxy_host, trusted_proxies=settings.telephony.trusted_proxies
-        )
         media = MediaSocket(runtime.lines, runtime.calls.answer, origin, idle_secs=settings.ws_idle_timeout_secs)
         routes.append(WebSocketRoute(SOCKET_PATH, Guarded(media, gate, name="telephony_ws", call=True)))
     router = Router(routes, redirect_slashes=False, default=_not_found)
@@ -78,15 +83,32 @@ def create_app(runtime: Runtime, *, extra: Sequence[Endpoint] = (), body_secs: f
 def _routes(endpoint: Endpoint, gate: Gate) -> list[BaseRoute]:
     paths = [path for path in (endpoint.path, PREFIX + endpoint.versioned if endpoint.versioned else "") if path]
     app = Guarded(
-        endpoint.app(), gate, name=endpoint.name, methods=endpoint.methods, keyed=endpoint.keyed, cors=endpoint.cors
+        endpoint.app(),
+        gate,
+        name=endpoint.name,
+        methods=endpoint.methods,
+        keyed=endpoint.keyed,
+        cors=endpoint.cors,
+        plain_errors=endpoint.plain_errors,
     )
     return [Route(path, app, name=endpoint.name) for path in paths]
 
 
-def _guarded(route: BaseRoute, gate: Gate) -> BaseRoute:
-    """A listener's route behind the gate: it needs the key, and a call's socket needs admission."""
+def _ways(runtime: Runtime, listening: Sequence[BaseRoute], origin: Callable[[Scope], tuple[str, str]]) -> Ways:
+    specs = runtime.registry.specs(SerializerSpec) if runtime.registry else []
+    return Ways(
+        origin=origin,
+        socket=any(isinstance(route, WebSocketRoute) and route.path == SOCKET for route in listening),
+        formats=frozenset({"", *(spec.query for spec in specs)}),
+        ice_servers=runtime.settings.webrtc_ice_servers,
+        lines=runtime.lines,
+    )
+
+
+def _guarded(route: BaseRoute, gate: Gate, sessions: Sessions) -> BaseRoute:
+    """A listener's route behind the gate: it needs the key or a token, and a call's socket needs admission."""
     if isinstance(route, WebSocketRoute):
-        route.app = Guarded(route.app, gate, name=route.name, keyed=True, call=True)
+        route.app = Guarded(route.app, gate, name=route.name, keyed=True, call=True, redeem=sessions.redeem)
     elif isinstance(route, Route):
         route.app = Guarded(route.app, gate, name=route.name, methods=route.methods, keyed=True, cors=True)
         route.methods = set()  # the gate answers wrong methods, in our envelope

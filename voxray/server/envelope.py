@@ -68,6 +68,16 @@ def success(scope: Scope, data: Any) -> bytes:
     return _json({"data": data, "meta": {"requestId": request_id(scope)}})
 
 
+def merged_success(scope: Scope, data: Mapping[str, Any]) -> bytes:
+    """The same with the fields of `data` at the top as well, where RTVI clients look."""
+    return _json({**data, "data": data, "meta": {"requestId": request_id(scope)}})
+
+
+def bare(data: Mapping[str, Any]) -> bytes:
+    """`data` alone, for clients that take nothing else."""
+    return _json(data)
+
+
 def failure(scope: Scope, refusal: Refusal) -> bytes:
     error: dict[str, Any] = {
         "code": refusal.code.name,
@@ -76,6 +86,8 @@ def failure(scope: Scope, refusal: Refusal) -> bytes:
     }
     if refusal.details:
         error["details"] = [{"field": field, "message": message} for field, message in refusal.details]
+    if scope.get("state", {}).get("plain_errors"):
+        return _json({"error": error, "info": refusal.message, "detail": refusal.message})
     return _json({"error": error})
 
 

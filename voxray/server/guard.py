@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
 
+from voxray.errors import StoreError
+from voxray.protocols.storage import SessionRecord
 from voxray.server.envelope import ASGIApp, ErrorCode, Message, Receive, Refusal, Scope, Send, refuse
+
+logger = logging.getLogger(__name__)
 
 BODY_SECS = 10.0  # for the whole body; who is slower holds a connection for nothing
 ALLOWED_HEADERS = b"Content-Type, Authorization, X-API-Key, Idempotency-Key, X-Request-ID"
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+Redeem = Callable[[str], Awaitable[SessionRecord | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,9 @@ class Guarded:
     """A route behind the gate.
 
     `methods` None leaves them to the app. `keyed` asks for the API key, `call` says that a websocket here is a call
-    and needs admission, `cors` answers preflights and lets browsers read the answers.
+    and needs admission, `cors` answers preflights and lets browsers read the answers. `plain_errors` makes errors say
+    their text at the top as well. `redeem` takes the one-time token of a websocket, which replaces the key; the session
+    that it gives goes into the state.
     """
 
     def __init__(
@@ -46,6 +55,8 @@ class Guarded:
         keyed: bool = False,
         cors: bool = False,
         call: bool = False,
+        plain_errors: bool = False,
+        redeem: Redeem | None = None,
     ) -> None:
         self._app = app
         self._gate = gate
@@ -54,6 +65,8 @@ class Guarded:
         self._keyed = keyed
         self._cors = cors
         self._call = call
+        self._plain_errors = plain_errors
+        self._redeem = redeem
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["route"] = self._name
@@ -63,17 +76,21 @@ class Guarded:
             await self._http(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = query_value(scope, "token") if self._redeem else ""
         refusal = (
-            (check_key(scope, self._gate.api_key) if self._keyed else None)
+            (check_key(scope, self._gate.api_key) if self._keyed and not token else None)
             or check_origin(scope, self._gate)
             or (check_admission(self._gate) if self._call else None)
         )
+        if refusal is None and token and self._redeem:
+            refusal = await take_token(scope, token, self._redeem)
         if refusal is not None:
             await refuse(scope, receive, send, refusal)
             return
         await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["plain_errors"] = self._plain_errors
         cors = cors_headers(scope, self._gate, self._methods or ()) if self._cors else []
         if cors:
             send = _with_headers(send, cors)
@@ -92,18 +109,44 @@ class Guarded:
 
 
 def check_key(scope: Scope, key: str) -> Refusal | None:
-    """`X-API-Key`, else `Authorization: Bearer`; websockets may say `?api_key=`, since browsers set no headers."""
-    if not key:
+    """Whether the visitor has the key, if there is one."""
+    if not key or hmac.compare_digest(given_key(scope).encode(), key.encode()):
         return None
+    return unauthorized("Unauthorized")
+
+
+def given_key(scope: Scope) -> str:
+    """`X-API-Key`, else `Authorization: Bearer`; websockets may say `?api_key=`, since browsers set no headers."""
     given = header(scope, b"x-api-key").strip()
     if not given:
         scheme, _, token = header(scope, b"authorization").strip().partition(" ")
         given = token.strip() if scheme.lower() == "bearer" else ""
     if not given and scope["type"] == "websocket":
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("api_key", [""])[0]
-    if hmac.compare_digest(given.encode(), key.encode()):
-        return None
-    return Refusal(ErrorCode.UNAUTHORIZED, "Unauthorized", headers={"WWW-Authenticate": "Bearer"})
+        given = query_value(scope, "api_key")
+    return given
+
+
+def query_value(scope: Scope, name: str) -> str:
+    """The first value of this name in the address, "" if there is none."""
+    query: str = scope["query_string"].decode("latin-1")
+    return parse_qs(query).get(name, [""])[0]
+
+
+async def take_token(scope: Scope, token: str, redeem: Redeem) -> Refusal | None:
+    """Use up a one-time token, after all other checks: who comes too early may come again with it."""
+    try:
+        session = await redeem(token)
+    except StoreError as error:
+        logger.error("a token could not be looked up", extra={"error": str(error)})
+        return Refusal(ErrorCode.SERVICE_UNAVAILABLE, "Session store unavailable", headers={"Retry-After": "5"})
+    if session is None:
+        return unauthorized("The token is unknown, used or too old")
+    scope["state"]["session"] = session
+    return None
+
+
+def unauthorized(message: str) -> Refusal:
+    return Refusal(ErrorCode.UNAUTHORIZED, message, headers={"WWW-Authenticate": "Bearer"})
 
 
 def check_origin(scope: Scope, gate: Gate) -> Refusal | None:

@@ -29,7 +29,9 @@ _ERROR = {
                     },
                 },
             },
-        }
+        },
+        "info": {"type": "string", "description": "The message again; POST /start only"},
+        "detail": {"type": "string", "description": "The same"},
     },
 }
 _META = {"type": "object", "properties": {"requestId": {"type": "string"}}}
@@ -78,7 +80,9 @@ def _operation(endpoint: Endpoint, method: str, doc: Doc) -> dict[str, Any]:
         "tags": list(doc.tags),
         "produces": [doc.produces],
         "parameters": _parameters(endpoint, doc),
-        "responses": {str(status): _response(status, *meaning) for status, meaning in doc.responses.items()},
+        "responses": {
+            str(status): _response(status, *meaning, merged=doc.merged) for status, meaning in doc.responses.items()
+        },
     }
     if doc.description:
         operation["description"] = doc.description
@@ -99,17 +103,21 @@ def _parameters(endpoint: Endpoint, doc: Doc) -> list[dict[str, Any]]:
     parameters += [
         {"name": name, "in": "query", "type": "string", "description": text} for name, text in doc.query.items()
     ]
+    parameters += [
+        {"name": name, "in": "header", "type": "string", "description": text} for name, text in doc.headers.items()
+    ]
     if doc.request is not None:
         parameters.append({"name": "body", "in": "body", "schema": dict(doc.request)})
     return parameters
 
 
-def _response(status: int, meaning: str, data: Mapping[str, Any] | None) -> dict[str, Any]:
+def _response(status: int, meaning: str, data: Mapping[str, Any] | None, *, merged: bool = False) -> dict[str, Any]:
     response: dict[str, Any] = {"description": meaning}
     if status >= 400:
         response["schema"] = {"$ref": "#/definitions/Error"}
     elif data is not None:
-        properties = {"data": dict(data), "meta": {"$ref": "#/definitions/Meta"}}
+        own = data.get("properties", {}) if merged else {}
+        properties = {**own, "data": dict(data), "meta": {"$ref": "#/definitions/Meta"}}
         response["schema"] = {"type": "object", "properties": properties}
     return response
 

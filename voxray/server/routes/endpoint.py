@@ -23,8 +23,10 @@ class Doc:
     description: str = ""
     request: Mapping[str, Any] | None = None
     query: Mapping[str, str] = field(default_factory=dict)  # parameter to description
+    headers: Mapping[str, str] = field(default_factory=dict)  # the same
     responses: Mapping[int, tuple[str, Mapping[str, Any] | None]] = field(default_factory=dict)
     produces: str = "application/json"
+    merged: bool = False  # the fields of `data` stand at the top as well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class Endpoint:
     versioned: str = ""
     keyed: bool = False
     cors: bool = False
+    plain_errors: bool = False  # `info` and `detail` beside `error`, which RTVI clients show
 
     @property
     def methods(self) -> frozenset[str]:

@@ -1,0 +1,242 @@
+"""`POST /start`: prepare a call, and tell the client where to place it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from voxray.errors import StoreError
+from voxray.protocols.carrier import PhoneCall
+from voxray.server.envelope import (
+    ErrorCode,
+    Receive,
+    Refusal,
+    Scope,
+    Send,
+    bare,
+    merged_success,
+    respond,
+)
+from voxray.server.guard import given_key, header
+from voxray.server.idempotency import Idempotency
+from voxray.server.routes.endpoint import Doc, Endpoint
+from voxray.server.sessions import Sessions
+from voxray.server.telephony.announced import DIAL_SECS, Announcement
+from voxray.server.telephony.lines import Lines, Origin
+from voxray.server.telephony.routes import read_body
+
+logger = logging.getLogger(__name__)
+
+SOCKET = "/ws"
+MAX_IDEMPOTENCY_KEY = 255
+WEBRTC = ("", "webrtc", "smallwebrtc", "small_webrtc")
+ROOMS = {"daily": "voxray-daily", "livekit": "voxray-livekit"}
+FORMATS = {"json": "", "protobuf": "format=protobuf", "rtvi": "rtvi=1"}
+BOTH = {
+    "createDailyRoom": "create_daily_room",
+    "enableDefaultIceServers": "enable_default_ice_servers",
+}  # the name, and the other convention's
+
+START = Doc(
+    summary="Prepare a call",
+    description="Keeps what the call is to know, and answers with what the client needs to place it. With transport "
+    '"websocket" the answer is exactly {"wsUrl", "token"}: the token opens one websocket, within five minutes, instead '
+    "of the key. Otherwise the fields stand in `data` and at the top.",
+    tags=("calls",),
+    headers={"Idempotency-Key": "The same key gets the same answer for 24 hours, and no second session"},
+    request={
+        "type": "object",
+        "properties": {
+            "transport": {
+                "type": "string",
+                "description": '"websocket", "webrtc" (the default), or a telephone carrier of this server',
+            },
+            "body": {"type": "object", "description": "reaches the call: system_prompt, messages, greeting, …"},
+            "context": {"type": "object", "description": "the same, or the system prompt itself; also in body"},
+            "enableDefaultIceServers": {"type": "boolean", "description": "answer with iceConfig"},
+            "createDailyRoom": {"type": "boolean", "description": "not available in this version"},
+            "format": {
+                "type": "string",
+                "enum": list(FORMATS),
+                "description": "of the websocket's messages; protobuf where it is installed",
+            },
+        },
+    },
+    responses={
+        201: (
+            "The call may come",
+            {
+                "type": "object",
+                "properties": {
+                    "sessionId": {"type": "string", "format": "uuid"},
+                    "iceConfig": {"type": "object", "properties": {"iceServers": {"type": "array", "items": {}}}},
+                    "wsUrl": {"type": "string"},
+                    "token": {"type": "string"},
+                },
+            },
+        ),
+        400: ("The body is no JSON object", None),
+        422: ("A field is wrong, or this server has no such transport", None),
+        500: ("The session could not be kept", None),
+    },
+    merged=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """What a client asks of `POST /start`. `transport` is "" for WebRTC."""
+
+    transport: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict)
+    enable_default_ice_servers: bool = False
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """How calls reach this server. `formats` are the queries of the installed serializers."""
+
+    origin: Callable[[Scope], tuple[str, str]]
+    socket: bool = True
+    formats: Collection[str] = ("",)
+    ice_servers: Sequence[Any] = ()
+    lines: Lines | None = None
+
+
+def start_endpoint(sessions: Sessions, ways: Ways) -> Endpoint:
+    """`/start` and its twin below /api/v1."""
+    return Endpoint(
+        name="start",
+        path="/start",
+        versioned="/start",
+        handlers={"POST": _Start(sessions, ways, Idempotency()).post},
+        docs={"POST": START},
+        keyed=True,
+        cors=True,
+        plain_errors=True,
+    )
+
+
+class _Start:
+    def __init__(self, sessions: Sessions, ways: Ways, idempotency: Idempotency) -> None:
+        self._sessions = sessions
+        self._ways = ways
+        self._idempotency = idempotency
+
+    async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def make() -> bytes:
+            request = parse_start(await read_body(receive))
+            try:
+                return await self._answer(scope, request)
+            except StoreError as error:
+                logger.error("a session could not be kept", extra={"error": str(error)})
+                raise Refusal(ErrorCode.INTERNAL_ERROR, "Internal server error") from error
+
+        key = header(scope, b"idempotency-key").strip()
+        if len(key) > MAX_IDEMPOTENCY_KEY:
+            raise Refusal(ErrorCode.BAD_REQUEST, f"Idempotency-Key is longer than {MAX_IDEMPOTENCY_KEY} characters")
+        answer = await (self._idempotency.answer(given_key(scope), key, make) if key else make())
+        await respond(scope, send, 201, answer)
+
+    async def _answer(self, scope: Scope, request: StartRequest) -> bytes:
+        origin = Origin(*self._ways.origin(scope))
+        carriers = self._ways.lines.carriers if self._ways.lines else {}
+        if request.transport == "":
+            return merged_success(scope, await self._webrtc(request))
+        if request.transport == "websocket" and self._ways.socket:
+            return bare(await self._websocket(request, origin))
+        if self._ways.lines is not None and request.transport in carriers:
+            return merged_success(scope, await self._phone(request, self._ways.lines, origin))
+        if request.transport in ROOMS:
+            message = f"{ROOMS[request.transport]} is not installed in this version"
+            raise Refusal(ErrorCode.VALIDATION_ERROR, message, details=[("transport", message)])
+        known = ", ".join(["webrtc", *(["websocket"] if self._ways.socket else []), *carriers])
+        message = f'This server has no transport "{request.transport[:40]}"'
+        raise Refusal(ErrorCode.VALIDATION_ERROR, message, details=[("transport", f"one of {known}")])
+
+    async def _webrtc(self, request: StartRequest) -> dict[str, Any]:
+        ice = request.enable_default_ice_servers
+        record = await self._sessions.create(request.body, enable_default_ice_servers=ice)
+        data: dict[str, Any] = {"sessionId": record.session_id}
+        if ice:
+            data["iceConfig"] = {"iceServers": [ice_server(each) for each in self._ways.ice_servers]}
+        return data
+
+    async def _websocket(self, request: StartRequest, origin: Origin) -> dict[str, Any]:
+        query = socket_query(request.format, self._ways.formats)
+        url = origin.socket(SOCKET) + (f"?{query}" if query else "")
+        return {"wsUrl": url, "token": await self._sessions.issue(request.body)}
+
+    async def _phone(self, request: StartRequest, lines: Lines, origin: Origin) -> dict[str, Any]:
+        token = lines.announced.token()
+        announcement = Announcement(PhoneCall(carrier=request.transport, call_id=""), request.body)
+        await lines.announced.put(token, announcement, ttl_secs=DIAL_SECS)
+        offer = lines.offer(lines.carriers[request.transport], origin, token)
+        return {"wsUrl": offer.url, "token": offer.token}
+
+
+def socket_query(wanted: str, formats: Collection[str]) -> str:
+    """The query that chooses the format of a websocket's messages. Official clients speak protobuf only, so that is
+    the default. Raises Refusal: it is not installed."""
+    installed = {name: query for name, query in FORMATS.items() if query.partition("=1")[0] in formats}
+    if wanted and wanted not in installed:
+        details = [("format", f"one of {', '.join(installed)}")]
+        raise Refusal(ErrorCode.VALIDATION_ERROR, "This message format is not installed", details=details)
+    return installed.get(wanted or "protobuf", "")
+
+
+def ice_server(entry: Any) -> dict[str, Any]:
+    """A configured ICE server as browsers take it."""
+    if isinstance(entry, str):
+        return {"urls": [entry]}
+    urls = entry.get("urls", [])
+    rest = {name: entry[name] for name in ("username", "credential") if entry.get(name)}
+    return {"urls": [urls] if isinstance(urls, str) else list(urls), **rest}
+
+
+def parse_start(raw: bytes) -> StartRequest:
+    """The body of `POST /start`; an empty one asks for nothing special. Raises Refusal."""
+    try:
+        parsed = json.loads(raw or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise Refusal(ErrorCode.BAD_REQUEST, "Invalid JSON") from error
+    if not isinstance(parsed, dict):
+        raise Refusal(ErrorCode.BAD_REQUEST, "Invalid JSON: an object is expected")
+    given = {name: value for name, value in parsed.items() if value is not None}
+    for name, other in BOTH.items():
+        if other in given:
+            given.setdefault(name, given[other])
+    wrong = _wrong_fields(given)
+    if wrong:
+        raise Refusal(ErrorCode.VALIDATION_ERROR, wrong[0][0] + " " + wrong[0][1], details=wrong)
+    transport = given.get("transport", "").strip().lower()
+    if given.get("createDailyRoom"):
+        transport = "daily"
+    body = dict(given.get("body", {}))
+    if "context" in given:
+        body.setdefault("context", given["context"])
+    return StartRequest(
+        transport="" if transport in WEBRTC else transport,
+        body=body,
+        enable_default_ice_servers=given.get("enableDefaultIceServers", False),
+        format=given.get("format", ""),
+    )
+
+
+def _wrong_fields(given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    kinds: dict[str, tuple[type | tuple[type, ...], str]] = {
+        "transport": (str, "a string"),
+        "format": (str, "a string"),
+        "body": (dict, "an object"),
+        "context": ((dict, str), "an object or a string"),
+        **dict.fromkeys(BOTH, (bool, "true or false")),
+    }
+    return [
+        (name, f"must be {what}")
+        for name, (kind, what) in kinds.items()
+        if name in given and not isinstance(given[name], kind)
+    ]
