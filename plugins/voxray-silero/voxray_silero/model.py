@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+# Newer builds keep a diary of their use and send it to their maker, unless told before they are loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime  # noqa: E402
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # noqa: E402
 
 WINDOW_SAMPLES = {16_000: 512, 8_000: 256}  # 32 ms; the network knows no other rates or sizes
 CONTEXT_SAMPLES = {16_000: 64, 8_000: 32}  # of the window before; without them it hardly ever finds speech
