@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 # Newer builds keep a diary of their use and send it to their maker, unless told before they are loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-import onnxruntime  # noqa: E402
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # noqa: E402
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 WINDOW_SAMPLES = {16_000: 512, 8_000: 256}  # 32 ms; the network knows no other rates or sizes
 CONTEXT_SAMPLES = {16_000: 64, 8_000: 32}  # of the window before; without them it hardly ever finds speech
