@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 import voxray_redis
-from click.testing import CliRunner
 from redis.asyncio import Redis
 
-from voxray.cli.main import cli
 from voxray.errors import ProviderRefused, StoreError
 from voxray.protocols.storage import SessionRecord
 from voxray.registry import make
@@ -135,16 +131,3 @@ async def test_an_address_that_is_none_is_refused_without_showing_it(context: Co
     with pytest.raises(ProviderRefused, match="redis_url") as caught:
         store(context, url)
     assert "hunter2" not in str(caught.value)
-
-
-def test_the_configuration_of_the_readme_validates(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```json\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    assert blocks
-    for block in blocks:
-        config = tmp_path / "config.json"
-        config.write_text(block, encoding="utf-8")
-        result = CliRunner().invoke(cli, ["validate", str(config)])
-        assert result.exit_code == 0, result.output
-        assert "not available" not in result.output
-        assert "redis" not in result.output
