@@ -41,11 +41,17 @@ class Call:
         return "\n".join(f"{entry.seq} {entry.at:.6f} {entry.event!r}" for entry in self.entries)
 
 
-def hold(caller: FakeTransport, options: dict[str, Any] | None = None, during: Any = None, **parts: Any) -> Call:
+def hold(
+    caller: FakeTransport,
+    options: dict[str, Any] | None = None,
+    during: Any = None,
+    waits_for_client: bool = False,
+    **parts: Any,
+) -> Call:
     """Run one call in virtual time. `parts` replace the fakes of `services`; `during(session)` may set things up."""
 
     async def main() -> Call:
-        info = CallInfo(session_id="s-1", transport="fake", started_at=0.0)
+        info = CallInfo(session_id="s-1", transport="fake", started_at=0.0, waits_for_client=waits_for_client)
         session = Session(caller, info, services(**parts), SessionOptions(**{**BRISK, **(options or {})}))
         if during is not None:
             during(session)

@@ -266,7 +266,8 @@ class Session:
 
     def _greet(self) -> None:
         self._alarms.clear("greeting")
-        self._conductor.on(Opened(self._options.greeting))
+        if not self._counts[ReplyStarted]:  # a client that was never ready may have asked something by now
+            self._conductor.on(Opened(self._options.greeting))
 
     def _ear(self) -> Hearing:
         return Hearing(

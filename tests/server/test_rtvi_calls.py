@@ -1,0 +1,96 @@
+"""RTVI through real sockets, as text and inside protobuf."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.server.serving import WAIT_SECS, closing, serving
+from voxray.audio.format import PCM_24K
+from voxray.builtin.protobuf import field, fields
+from voxray.builtin.protobuf_frames import AUDIO, MESSAGE
+from voxray.session.services import SessionOptions
+from voxray.testing.fakes import ScriptedLlm, ScriptedTts, services
+
+pytestmark = pytest.mark.anyio
+
+READY = {"version": "2.1.0", "about": {"library": "test"}}
+
+
+def quick() -> Any:
+    return services(
+        llm=ScriptedLlm(["One two three."], first_token_secs=0, token_secs=0),
+        tts=ScriptedTts(audio=PCM_24K, first_audio_secs=0, secs_per_char=0.01),
+    )
+
+
+class Client:
+    """One end of a socket, in text or in protobuf."""
+
+    def __init__(self, socket: Any, *, protobuf: bool) -> None:
+        self.socket = socket
+        self._protobuf = protobuf
+
+    async def ask(self, kind: str, data: Any = None, name: str = "q1") -> None:
+        text = json.dumps({"id": name, "label": "rtvi-ai", "type": kind, "data": data})
+        await self.socket.send(field(MESSAGE, field(1, text)) if self._protobuf else text)
+
+    async def until(self, kind: str) -> list[Any]:
+        """Messages up to one of this type; audio as bytes."""
+        found: list[Any] = []
+        with anyio.fail_after(WAIT_SECS):
+            while not (found and isinstance(found[-1], dict) and found[-1]["type"] == kind):
+                found += self._read(await self.socket.recv())
+        return found
+
+    def _read(self, message: Any) -> list[Any]:
+        if not self._protobuf:
+            return [message if isinstance(message, bytes) else json.loads(message)]
+        [(number, body)] = fields(message)
+        values: dict[int, Any] = dict(fields(body))  # type: ignore[arg-type]
+        return [json.loads(values[1])] if number == MESSAGE else [values[3]] if number == AUDIO else []
+
+
+FORMATS = pytest.mark.parametrize(
+    ("path", "protobuf"),
+    [("/ws?rtvi=1", False), ("/ws?rtvi=1&format=protobuf", True), ("/ws-client?format=protobuf", True)],
+)
+
+
+@FORMATS
+async def test_a_call_in_rtvi(path: str, protobuf: bool) -> None:
+    options = SessionOptions(greeting="Hi.")
+    async with serving(parts=quick(), options=options) as server, server.ws(path) as socket:
+        client = Client(socket, protobuf=protobuf)
+        await client.ask("client-ready", READY, "r1")
+        greeted = await client.until("bot-stopped-speaking")
+        assert (greeted[0]["type"], greeted[0]["id"]) == ("bot-ready", "r1")
+        assert [it for it in greeted if isinstance(it, bytes)]
+        await client.ask("send-text", {"content": "hello"})
+        seen = await client.until("bot-stopped-speaking")
+        sound = b"".join(it for it in seen if isinstance(it, bytes))
+        assert PCM_24K.secs(len(sound)) == pytest.approx(0.14, abs=0.02)
+        [done] = [
+            it["data"] for it in seen if isinstance(it, dict) and it.get("data", {}).get("spoken_status") == "completed"
+        ]
+        assert done["text"] == "One two three."
+        await client.ask("client-message", {"t": "what"}, "q7")
+        refused = (await client.until("error-response"))[-1]
+        assert (refused["id"], refused["data"]) == ("q7", {"error": "this agent takes no messages"})
+        await client.ask("no-such-thing", {}, "q8")
+        assert (await client.until("error-response"))[-1]["id"] == "q8"
+        await client.ask("disconnect-bot")
+        assert await closing(socket) == (1000, "client_asked: client asked")
+
+
+async def test_a_message_that_is_not_protobuf_is_an_error_and_the_call_goes_on() -> None:
+    async with serving(parts=quick()) as server, server.ws("/ws?format=protobuf") as socket:
+        client = Client(socket, protobuf=True)
+        for message in ("text", b"\xff\xff\xff"):
+            await socket.send(message)
+            assert (await client.until("error"))[-1]["data"]["fatal"] is False
+        await client.ask("client-ready", READY)
+        await client.until("bot-ready")
