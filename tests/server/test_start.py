@@ -178,6 +178,14 @@ async def test_a_key_is_needed_but_not_for_the_preflight() -> None:
     assert (wrong.status_code, wrong.headers["allow"], wrong.json()["detail"]) == (405, "POST", "Method not allowed")
 
 
+@pytest.mark.parametrize("depth", range(100, 1500, 100))
+async def test_a_deeply_nested_body_is_stored_or_refused(depth: int) -> None:
+    content = '{"body": ' + '{"a": ' * depth + "1" + "}" * depth + "}"
+    async with serving() as server:
+        answer = await server.http.post("/start", content=content)
+    assert answer.status_code in (201, 400)
+
+
 class Broken(MemoryStore):
     async def put(self, record: SessionRecord, *, ttl_secs: float) -> None:
         raise StoreError("secret details")

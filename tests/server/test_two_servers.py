@@ -166,9 +166,11 @@ async def test_a_configuration_leads_to_redis(tmp_path: Path, redis_url: str) ->
     async with configured(tmp_path, redis_url) as (runtime, http):
         answer = await http.post("/start", json={"body": {"a": 1}})
         found = await runtime.session_store.get(answer.json()["sessionId"])
+        socket = await http.post("/start", json={"transport": "websocket"})
         ready = await http.get("/ready")
     assert found.body == {"a": 1}
     assert ready.status_code == 200
+    assert socket.json()["wsUrl"] == "ws://test/ws?format=protobuf"
 
 
 async def test_a_server_whose_redis_is_away_is_not_ready_and_says_nothing_of_it(tmp_path: Path) -> None:

@@ -132,6 +132,8 @@ class _Start:
             request = parse_start(await read_body(receive))
             try:
                 return await self._answer(scope, request)
+            except RecursionError as error:
+                raise Refusal(ErrorCode.BAD_REQUEST, "The body is nested too deeply") from error
             except StoreError as error:
                 logger.error("a session could not be kept", extra={"error": str(error)})
                 raise Refusal(ErrorCode.INTERNAL_ERROR, "Internal server error") from error
