@@ -30,10 +30,15 @@ METHODS = {
     ("serializer", None): ("decode", "encode"),
     ("pipeline", None): ("open",),
     ("transport", None): ("routes",),
+    ("carrier", None): (
+        *("claims", "refusal", "answer", "recognize", "busy"),
+        *("hang_up", "transfer", "send_dtmf", "dial", "dialled"),
+    ),
     ("session_store", None): ("get", "put", "delete", "ping"),
     ("transcript_store", None): ("append",),
     ("recording_sink", None): ("upload",),
 }
+ATTRIBUTES = {"carrier": ("name", "transfers", "sends_dtmf", "proves_streams")}
 HEAVY = ("asyncio", "ssl", "sqlite3", "multiprocessing")  # of the standard library
 LOOKS = "import sys; import voxray.plugin; before = set(sys.modules); import {}; print(*set(sys.modules) - before)"
 EXAMPLE = re.compile(r"^```json\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -133,6 +138,15 @@ def _check_factory(spec: Spec) -> None:
     if inspect.isclass(made):
         missing = [name for name in _methods(spec) if not callable(getattr(made, name, None))]
         assert not missing, f"{what} has no {', '.join(missing)}()"
+        missing = [name for name in ATTRIBUTES.get(spec.kind, ()) if name not in _said(made)]
+        assert not missing, f"{what} has no {', '.join(missing)}"
+
+
+def _said(made: type) -> set[str]:
+    """The names a class has, announces, or uses where its instances are made."""
+    names = {name for base in made.__mro__ for name in (*vars(base), *inspect.get_annotations(base))}
+    code = getattr(made.__init__, "__code__", None)  # type: ignore[misc]
+    return names.union(code.co_names) if code else names
 
 
 def _methods(spec: Spec) -> tuple[str, ...]:
