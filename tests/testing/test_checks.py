@@ -377,6 +377,32 @@ def test_a_plugin_that_breaks_a_rule_is_found(
         plugin_check.check_plugin(module)
 
 
+CARRIER = """
+from voxray.plugin import CarrierSpec, hookimpl
+
+@hookimpl
+def voxray_register_transports():
+    return [CarrierSpec(name="{name}", title="Test", factory="{module}.engine:Carrier")]
+"""
+METHODS = ["claims", "refusal", "answer", "recognize", "busy", "hang_up", "transfer", "send_dtmf", "dial", "dialled"]
+CARRIER_ENGINE = """
+class Carrier:
+    name = "x"
+    transfers: bool
+    sends_dtmf = False
+    def __init__(self, context):
+        self.proves_streams = False
+""" + "".join(f"    def {name}(self): ...\n" for name in METHODS)
+
+
+def test_a_carrier_has_all_that_the_server_asks_for(plugin: Callable[..., str]) -> None:
+    plugin_check.check_plugin(plugin("phones", top=CARRIER, engine=CARRIER_ENGINE))
+    for number, name in enumerate((*METHODS, "transfers", "sends_dtmf", "proves_streams")):
+        module = plugin(f"phone{number}", top=CARRIER, engine=CARRIER_ENGINE.replace(name, "other"))
+        with pytest.raises(AssertionError, match=rf"has no {name}\b"):
+            plugin_check.check_plugin(module)
+
+
 def test_a_module_nobody_installed_is_found() -> None:
     with pytest.raises(AssertionError, match="pip install -e"):
         plugin_check.check_plugin("voxray_nobody")

@@ -22,6 +22,8 @@ from voxray.server.telephony.rest import CarrierApi
 logger = logging.getLogger(__name__)
 
 SOCKET_PATH = "/telephony/ws"
+NEWS = frozenset({"status", "machine", "stream", "ended"})  # the kinds of CallEvent
+MAX_NEWS = 100  # characters of a carrier's words in a log line
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +157,17 @@ class Lines:
     def _news(self, carrier: Carrier, answer: WebhookAnswer) -> None:
         event = answer.event
         assert event is not None
+        kind = event.kind if event.kind in NEWS else "other"
         logger.info(
             "news of a phone call",
-            extra={"carrier": carrier.name, "call_id": event.call_id, "kind": event.kind, "value": event.value},
+            extra={
+                "carrier": carrier.name,
+                "call_id": event.call_id[:MAX_NEWS],
+                "kind": kind,
+                "value": event.value[:MAX_NEWS],
+            },
         )
-        self._metrics.count("carrier_events_total", carrier.name, event.kind)
+        self._metrics.count("carrier_events_total", carrier.name, kind)
 
     def _count(self, carrier: Carrier, outcome: str) -> None:
         self._metrics.count("carrier_webhooks_total", carrier.name, outcome)
