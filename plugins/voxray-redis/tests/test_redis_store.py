@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import anyio
@@ -58,14 +59,14 @@ async def test_a_session_is_kept_under_its_key_as_json_with_a_time_to_live(conte
 
 async def test_what_other_servers_wrote_is_understood(context: Context, redis_url: str) -> None:
     async with store(context, redis_url) as sessions, Redis.from_url(redis_url) as redis:
-        await redis.set("voxray:session:other", '{"Body": null, "EnableDefaultIceServers": false}')
+        await redis.set("voxray:session:other", '{"Body": null, "EnableDefaultIceServers": false}', ex=60)
         assert await sessions.take("other") == SessionRecord("other")
 
 
 @pytest.mark.parametrize("value", ["", "x", "[]", "7", "{}", '{"Body": []}', '{"Body": "x"}', "\xff"])
 async def test_what_is_no_session_is_refused_without_showing_it(context: Context, redis_url: str, value: str) -> None:
     async with store(context, redis_url) as sessions, Redis.from_url(redis_url) as redis:
-        await redis.set("voxray:session:odd", value)
+        await redis.set("voxray:session:odd", value, ex=60)
         with pytest.raises(StoreError, match="no session"):
             await sessions.get("odd")
 
@@ -87,9 +88,12 @@ async def test_of_many_that_take_a_session_one_gets_it(context: Context, redis_u
 
 
 async def test_a_connection_that_redis_has_closed_does_no_harm(context: Context, redis_url: str) -> None:
-    async with store(context, redis_url) as sessions, Redis.from_url(redis_url) as redis:
+    name = f"voxray-{uuid.uuid4().hex}"
+    url = f"{redis_url}?client_name={name}"
+    async with store(context, url) as sessions, Redis.from_url(redis_url) as redis:
         await sessions.put(RECORD, ttl_secs=60)
-        await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        (ours,) = [client for client in await redis.client_list() if client["name"] == name]
+        await redis.client_kill_filter(_id=ours["id"])
         assert await sessions.take("3f1c") == RECORD
 
 
