@@ -15,13 +15,13 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "voxra
 INSTALL = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
 
 
-def bundled(folder: Path, source: str) -> str:
-    """The script `source` in `folder` with all it imports, as one script for a page."""
+def bundled(folder: Path, script: str) -> str:
+    """`script` with all it imports from the packages of `folder`, as one script for a page."""
     packages = _installed(folder)
     with tempfile.TemporaryDirectory(dir=packages) as work:  # beside node_modules, where imports are looked up
-        shutil.copy(folder / source, work)
-        made = Path(work) / "bundle.js"
-        command = ["node_modules/.bin/esbuild", f"{Path(work).name}/{source}", "--bundle", f"--outfile={made}"]
+        source, made = Path(work) / "source.js", Path(work) / "bundle.js"
+        source.write_text(script, encoding="utf-8")
+        command = ["node_modules/.bin/esbuild", str(source), "--bundle", f"--outfile={made}"]
         subprocess.run([*command, "--log-level=error"], cwd=packages, check=True)
         return made.read_text(encoding="utf-8")
 

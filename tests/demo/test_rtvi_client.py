@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from tests.demo.npm import bundled
 from tests.demo.test_page import until
 
 HERE = Path(__file__).parent / "rtvi"
+GUIDE = Path("docs/how-to/use-pipecat-clients.md")
 PAGE = '<!doctype html><meta charset="utf-8"><title>RTVI</title><script src="client.js"></script>'
 EMPTY = (
     *(f"{who}-{did}-speaking" for who in ("user", "bot") for did in ("started", "stopped")),
@@ -47,12 +49,19 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a page with the client, from a web server of its own."""
+def site(tmp_path_factory: pytest.TempPathFactory, demo: str) -> Iterator[str]:
+    """The address of a page with the client, from a web server of its own; beside it the page of the guide."""
     need_chromium()
     folder = tmp_path_factory.mktemp("site")
-    (folder / "client.js").write_text(bundled(HERE, "client.js"), encoding="utf-8")
+    script = (HERE / "client.js").read_text(encoding="utf-8")
+    (folder / "client.js").write_text(bundled(HERE, script), encoding="utf-8")
     (folder / "index.html").write_text(PAGE, encoding="utf-8")
+    guide = GUIDE.read_text(encoding="utf-8")
+    for name, code in re.findall(
+        r"^```\w+\n(?:<!-- |// )(pipecat\.\w+).*?\n(.*?)^```", guide, re.DOTALL | re.MULTILINE
+    ):
+        code = code.replace("ws://localhost:3042", f"ws{demo.removeprefix('http')}")
+        (folder / name).write_text(bundled(HERE, code) if name.endswith(".js") else code, encoding="utf-8")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -84,7 +93,7 @@ def check_messages(messages: list[dict[str, Any]]) -> None:
         if kind in EMPTY:
             assert not data, message
         else:
-            assert set(data) >= REQUIRED[kind], message
+            assert set(data or {}) >= REQUIRED[kind], message
         if "-started" in kind and kind in EMPTY:
             assert kind not in on, kind
             on.add(kind)
@@ -146,3 +155,13 @@ def test_an_interruption_is_not_a_frame_that_the_client_does_not_know(demo: str,
         until(page, "rtvi.seen('bot-interrupted').length === 1")
         until(page, "rtvi.seen('bot-output').length > 1")
         assert not [line for line in warnings if "Unknown frame" in line]
+
+
+def test_the_page_of_the_guide(demo: str, playwright: Any, spoken: Path, site: str) -> None:
+    with chromium(playwright, wav=spoken) as browser, opened(browser, f"{site}pipecat.html") as page:
+        page.click("#talk")
+        page.wait_for_selector("text=agent: Welcome to the Harbor Hotel")
+        page.wait_for_selector("text=you: what are your opening hours")
+        page.wait_for_selector("text=agent: The desk is open")
+        page.click("#end")
+        page.wait_for_selector("text=error: websocket connection closed")

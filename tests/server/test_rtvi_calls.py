@@ -12,6 +12,7 @@ from tests.server.serving import WAIT_SECS, closing, serving
 from voxray.audio.format import PCM_24K
 from voxray.builtin.protobuf import field, fields
 from voxray.builtin.protobuf_frames import AUDIO, MESSAGE
+from voxray.chat import ToolCall
 from voxray.session.services import SessionOptions
 from voxray.testing.fakes import ScriptedLlm, ScriptedTts, services
 
@@ -94,3 +95,23 @@ async def test_a_message_that_is_not_protobuf_is_an_error_and_the_call_goes_on()
             assert (await client.until("error"))[-1]["data"]["fatal"] is False
         await client.ask("client-ready", READY)
         await client.until("bot-ready")
+
+
+async def test_a_tool_that_the_client_runs() -> None:
+    call = ToolCall("c1", "show_map", {"place": "here"})
+    llm = ScriptedLlm([[call], "Look at the map."], first_token_secs=0, token_secs=0)
+    parts = services(llm=llm, tts=ScriptedTts(audio=PCM_24K, first_audio_secs=0, secs_per_char=0.01))
+    async with serving(parts=parts) as server, server.ws("/ws?rtvi=1") as socket:
+        client = Client(socket, protobuf=False)
+        await client.ask("client-ready", READY)
+        await client.ask("client-message", {"t": "voxray-set-tools", "d": {"tools": [{"name": "show_map"}]}})
+        await client.until("server-response")
+        await client.ask("send-text", {"content": "Where are you?"})
+        wanted = (await client.until("llm-function-call-in-progress"))[-1]["data"]
+        assert wanted == {"tool_call_id": "c1", "function_name": "show_map", "arguments": {"place": "here"}}
+        await client.ask("llm-function-call-result", {**wanted, "result": {"shown": True}})
+        assert (await client.until("llm-function-call-stopped"))[-1]["data"] == {
+            "tool_call_id": "c1",
+            "cancelled": False,
+        }
+        assert (await client.until("bot-output"))[-1]["data"]["text"] == "Look at the map."
