@@ -152,14 +152,18 @@ async def test_a_client_that_takes_nothing_fails_the_transport() -> None:
 
 
 @pytest.mark.parametrize("stuck", [False, True])
-async def test_the_queue_of_events_is_bounded(stuck: bool) -> None:
+@pytest.mark.parametrize("answers", [False, True])
+async def test_the_queue_of_events_and_answers_is_bounded(stuck: bool, answers: bool) -> None:
     writer = PacedWriter(Wire(stuck=stuck).write, JsonFrames())
     began = anyio.current_time()
 
     async def flood() -> None:
         await anyio.sleep(0.001)
         for _ in range(OUTBOX_MESSAGES * 2):
-            writer.send(UserIdle())
+            if answers:
+                writer.respond("pong")
+            else:
+                writer.send(UserIdle())
 
     with pytest.RaisesGroup(pytest.RaisesExc(TransportFailedError, match="does not read")):
         async with anyio.create_task_group() as tasks:

@@ -175,6 +175,7 @@ def test_a_plugins_answer_goes_to_the_request() -> None:
     answer = {"id": "q1", "label": "rtvi-ai", "type": "server-response", "data": {"t": "set-voice", "d": {"ok": True}}}
     assert json.loads(text) == answer
     assert told(engine, events.RequestFailed("q1", "late")) == []
+    assert told(engine, events.ServerMessage("done", 7, "q1")) == []
     assert told(engine, events.ServerMessage("news", 3)) == [("server-message", {"t": "news", "d": 3})]
 
 
@@ -203,6 +204,7 @@ def test_a_client_offers_tools_and_is_told_of_their_calls_in_full() -> None:
         ("llm-function-call-started", {}),
         ("llm-function-call-in-progress", {"tool_call_id": "c2"}),
     ]
+    assert told(engine, events.ToolReturned(1, "c3", "from before it was ready", "{}")) == []
 
 
 # ── news ──

@@ -10,7 +10,7 @@ from tests.session.calls import Call, hold
 from voxray.events import ClientMessage, ClientReady, ReplyStarted, RequestFailed, ServerMessage, TextReceived
 from voxray.protocols.call import SessionHandle
 from voxray.protocols.pipeline import Tap
-from voxray.session.questions import ANSWER_SECS
+from voxray.session.questions import ANSWER_SECS, MAX_OPEN
 from voxray.session.session import READY_SECS
 from voxray.testing.fakes import FakeTransport
 
@@ -84,3 +84,10 @@ def test_a_plugins_answer_is_the_only_one() -> None:
 def test_a_message_that_no_plugin_answers_fails_in_time() -> None:
     caller = FakeTransport().silence(1.0).post(ClientMessage("other", id="1")).silence(20.0).leave()
     assert failed(hold(caller, plugins=[Answers()])) == [(pytest.approx(1.0 + ANSWER_SECS, abs=0.05), "1")]
+
+
+def test_no_more_than_so_many_messages_wait() -> None:
+    asked = [ClientMessage("other", id=str(number)) for number in range(MAX_OPEN + 1)]
+    call = hold(FakeTransport().silence(1.0).post(*asked).silence(20.0).leave(), plugins=[Answers()])
+    assert failed(call)[0] == (pytest.approx(1.0, abs=0.05), str(MAX_OPEN))
+    assert len(failed(call)) == len(asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import anyio
 
@@ -65,7 +65,15 @@ class PacedWriter:
             return
         if isinstance(event, ReplyInterrupted):
             self._clears += 1
-        for message in encoded if isinstance(encoded, tuple) else (encoded,):
+        self._queue(encoded if isinstance(encoded, tuple) else (encoded,))
+
+    def respond(self, message: str | bytes) -> None:
+        """Queue a message of the protocol itself; the same limit holds."""
+        if not self._overflown:
+            self._queue((message,))
+
+    def _queue(self, messages: Iterable[str | bytes]) -> None:
+        for message in messages:
             self._outbox.append(message)
             self._outbox_bytes += len(message)
         self._wake.set()
@@ -73,12 +81,6 @@ class PacedWriter:
             self._overflown = True
             self._outbox.clear()
             self._sending.cancel()
-
-    def respond(self, message: str | bytes) -> None:
-        """Queue a message of the protocol itself."""
-        self._outbox.append(message)
-        self._outbox_bytes += len(message)
-        self._wake.set()
 
     async def play(self, source: AudioSource) -> None:
         """Write events and the source's audio until cancelled. Raises TransportFailedError."""

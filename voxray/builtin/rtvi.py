@@ -115,7 +115,8 @@ class Rtvi:
     def encode(self, event: Outbound) -> list[str]:
         """The messages for an event, in order."""
         if isinstance(event, events.ServerMessage):
-            return [self._from_application(event)] if self.ready else []
+            text = self._from_application(event) if self.ready else None
+            return [] if text is None else [text]
         if isinstance(event, events.RequestFailed):
             known = self._asked.pop(event.id, None)
             return [] if known is None else [_json(("error-response", {"error": event.error}), event.id)]
@@ -123,10 +124,12 @@ class Rtvi:
             return [_json(notice) for notice in self._news.of(event)]
         return [_json(notice) for notice in News().of(event) if notice[0] == "error"]
 
-    def _from_application(self, event: events.ServerMessage) -> str:
+    def _from_application(self, event: events.ServerMessage) -> str | None:
         answer: Data = {} if event.data is None else {"d": event.data}
         if event.id in self._asked:
             return _json(("server-response", {"t": self._asked.pop(event.id), **answer}), event.id)
+        if event.id:
+            return None  # too late: the client was told that there is no answer
         return _json(("server-message", {"t": event.kind, **answer}))
 
 

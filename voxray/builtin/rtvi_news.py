@@ -71,6 +71,7 @@ class News:
         self._segments: list[_Segment] = []  # of the reply, not heard to the end
         self._number = 0
         self._spoken = False  # the reply had something for the voice
+        self._tools: set[str] = set()  # calls that have not returned
 
     def of(self, event: Outbound) -> list[Notice]:
         """The notices for an event, in order; none for what the protocol has no message for."""
@@ -180,11 +181,14 @@ class News:
     def _tool_called(self, event: events.ToolCalled) -> Iterator[Notice]:
         name = {"function_name": event.name} if event.by_client else {}
         arguments = {"arguments": dict(event.arguments)} if event.by_client else {}
+        self._tools.add(event.call_id)
         yield "llm-function-call-started", dict(name)
         yield "llm-function-call-in-progress", {"tool_call_id": event.call_id, **name, **arguments}
 
     def _tool_returned(self, event: events.ToolReturned) -> Iterator[Notice]:
-        yield "llm-function-call-stopped", {"tool_call_id": event.call_id, "cancelled": event.failed}
+        if event.call_id in self._tools:
+            self._tools.remove(event.call_id)
+            yield "llm-function-call-stopped", {"tool_call_id": event.call_id, "cancelled": event.failed}
 
     # ── the call ──
 

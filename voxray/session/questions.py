@@ -9,6 +9,7 @@ from voxray.session.alarms import Alarms
 from voxray.session.log import Clock
 
 ANSWER_SECS = 7.0  # RTVI clients wait for ten and look every two
+MAX_OPEN = 256
 
 
 class Questions:
@@ -18,6 +19,7 @@ class Questions:
         self._clock = clock
         self._alarms = alarms
         self._send = send
+        self._open: set[str] = set()
 
     def asked(self, question: str, *, heard: bool) -> None:
         """A question came. If no plugin hears the call's events it fails at once, otherwise when their time is up."""
@@ -25,15 +27,20 @@ class Questions:
             return
         if not heard:
             self._send(RequestFailed(question, "this agent takes no messages"))
+        elif len(self._open) >= MAX_OPEN:
+            self._send(RequestFailed(question, "too many messages wait for an answer"))
         else:
-            at = self._clock.now() + ANSWER_SECS
-            self._alarms.set(
-                _alarm(question), at, lambda: self._send(RequestFailed(question, "no answer to this message"))
-            )
+            self._open.add(question)
+            self._alarms.set(_alarm(question), self._clock.now() + ANSWER_SECS, lambda: self._unanswered(question))
 
     def answered(self, question: str) -> None:
-        if question:
+        if question in self._open:
+            self._open.remove(question)
             self._alarms.clear(_alarm(question))
+
+    def _unanswered(self, question: str) -> None:
+        self._open.remove(question)
+        self._send(RequestFailed(question, "no answer to this message"))
 
 
 def _alarm(question: str) -> str:
