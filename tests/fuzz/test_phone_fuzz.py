@@ -111,7 +111,7 @@ class Mutator:
             if what < 0.15:
                 del value[key]
             elif what < 0.25:
-                value[chance.choice(["event", "type", "start", "media", "", "x" * 300])] = self._odd()
+                value[chance.choice(["event", "type", "start", "media", "", "\ud800", "x" * 300])] = self._odd()
             elif what < 0.3:
                 value[key] = copy.deepcopy(value)
             else:
@@ -234,6 +234,9 @@ class Harness:
         for name, value in asdict(start.call).items():
             for text in [*value, *value.values()] if isinstance(value, dict) else [value]:
                 assert isinstance(text, str), f"{name} is {text!r:.80}"
+                self._check_sendable(text)  # to a store, or as part of an address
+        self._carrier.hang_up(start.call)
+        self._carrier.transfer(start.call, "+15005550009")
         for answer in start.answers:
             self._check_sendable(answer)
         self._fill(start.serializer)

@@ -218,9 +218,11 @@ class PlivoCarrier:
 def _parameters(data: dict[str, object], start: dict[str, object]) -> dict[str, str]:
     for stated in (data.get("extra_headers"), start.get("extra_headers"), start.get("extraHeaders")):
         if isinstance(stated, str):
-            return xml.read_extra_headers(stated)
+            return xml.read_extra_headers(text_of(stated))
         if isinstance(stated, dict):
-            return xml.read_extra_headers(",".join(f"{name}={text_of(value)}" for name, value in stated.items()))
+            return xml.read_extra_headers(
+                ",".join(f"{text_of(name)}={text_of(value)}" for name, value in stated.items())
+            )
     return {}
 
 

@@ -146,9 +146,9 @@ def part(data: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def text_of(value: Any) -> str:
-    """Ids, keys and names come as strings or as numbers."""
+    """Ids, keys and names come as strings or as numbers. Half characters, which JSON can write, become "?"."""
     if isinstance(value, str):
-        return value
+        return value if value.isascii() else value.encode(errors="replace").decode()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else ""
 
 

@@ -138,7 +138,7 @@ class TwilioCarrier:
         check_format(start)
         if self.proves_streams:
             self._check_handshake(headers)
-        parameters = {name: text_of(value) for name, value in part(start, "customParameters").items()}
+        parameters = {text_of(name): text_of(value) for name, value in part(start, "customParameters").items()}
         call = PhoneCall(
             carrier=self.name,
             call_id=call_id,

@@ -140,7 +140,9 @@ class VonageCarrier:
         if data.get("event") != "websocket:connected" and "content-type" not in data:
             return None
         serializer = VonageSerializer(_rate(data.get("content-type", f"audio/l16;rate={self._rate_hz}")))
-        said = {name: _text(value) for name, value in data.items() if name not in RESERVED and not _nested(value)}
+        said = {
+            _text(name): _text(value) for name, value in data.items() if name not in RESERVED and not _nested(value)
+        }
         call = PhoneCall(
             carrier=self.name,
             call_id=said.get("uuid", ""),
