@@ -17,7 +17,7 @@ from voxray.events import Mark, Proof, ReplyAudible, SessionEvent, SpeechHeard, 
 from voxray.session.ledger import Ledger
 from voxray.session.log import Clock
 
-BUFFERED_SECS = 4.0  # a voice may run this far ahead of the ear; what it says beyond an interruption is paid for nothing
+BUFFERED_SECS = 4.0  # how far a voice may run ahead; what it says beyond an interruption is paid for nothing
 MARK_GRACE_SECS = 1.0  # a client that answers marks has this long before we believe the clock instead
 
 

@@ -116,9 +116,16 @@ class FakeServer:
             return None
         finally:
             with anyio.move_on_after(2, shield=True):
+                # Whoever was just accepted gets its `connection_made` in the loop's next rounds.
+                for _ in range(3):
+                    await anyio.lowlevel.checkpoint()
                 if self.connections:
                     await self._emptied.wait()
                 await self._server.wait_closed()
+
+    @property
+    def closing(self) -> bool:
+        return self._emptied is not None
 
     def forget(self, connection: _Connection) -> None:
         self.connections.discard(connection)
@@ -241,6 +248,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one by shape, not by class
         self._server.connections.add(self)
+        if self._server.closing:
+            self.transport.abort()
         self._server.accepted += 1
 
     def data_received(self, data: bytes) -> None:
