@@ -119,7 +119,8 @@ class FakeServer:
                 # Whoever was just accepted gets its `connection_made` in the loop's next rounds.
                 for _ in range(3):
                     await anyio.lowlevel.checkpoint()
-                if self.connections:
+                while self.connections:
+                    self._emptied = anyio.Event()
                     await self._emptied.wait()
                 await self._server.wait_closed()
 
