@@ -23,7 +23,7 @@ USAGE = {
     "llm": "Set `@@ENV@@_API_KEY`. `@@ENV@@_BASE_URL` or `providers.@@name@@.base_url` changes the address.",
     "tts": "Set `@@ENV@@_API_KEY`. `@@ENV@@_BASE_URL` or `providers.@@name@@.base_url` changes the address.",
     "vad": "It runs in the server's process; no key.",
-    "carrier": "Set `@@ENV@@_AUTH_TOKEN` and point the number's webhook at the server.",
+    "carrier": "Set `@@ENV@@_AUTH_TOKEN` and point the number's webhook at `https://voice.example.com/telephony/@@name@@`.",
     "plugin": "Plugins see audio and text in the order of the list.",
 }
 
