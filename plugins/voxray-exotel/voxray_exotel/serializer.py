@@ -15,8 +15,8 @@ from typing import Any
 from voxray.audio.format import AudioFormat, Encoding
 from voxray.events import DtmfReceived, EndRequested, Inbound, Mark, MarkReached, Outbound, ReplyInterrupted
 from voxray.protocols.serializer import Pieces, Response
+from voxray.wire.marks import Marks
 from voxray_exotel.fields import number, parsed, part, text
-from voxray_exotel.marks import Marks
 
 LEAST_BYTES = 3200  # smaller pieces within an utterance are distorted
 MULTIPLE_BYTES = 320  # other sizes leave gaps

@@ -21,8 +21,9 @@ from voxray.protocols.carrier import (
     WebhookAnswer,
 )
 from voxray.protocols.context import ProviderContext
+from voxray.wire.fields import parsed, part, text_of
 from voxray_plivo import signature, xml
-from voxray_plivo.serializer import FORMATS, PlivoSerializer, format_of, parsed, part, text_of
+from voxray_plivo.serializer import FORMATS, PlivoSerializer, format_of
 
 OVER = ("completed", "busy", "failed", "timeout", "no-answer", "cancel", "canceled", "rejected")
 STREAM_EVENTS = ("StartStream", "StopStream", "PlayedStream", "ClearedAudio", "DroppedStream", "DegradedStream")

@@ -15,10 +15,10 @@ from typing import Any
 from voxray.audio.format import AudioFormat, Encoding
 from voxray.events import DtmfReceived, EndRequested, Inbound, Mark, MarkReached, Outbound, ReplyInterrupted
 from voxray.protocols.serializer import Pieces, Response
+from voxray.wire.marks import Marks
 from voxray_telnyx.codecs import announced_audio
 from voxray_telnyx.fields import number, parsed, part, text
 from voxray_telnyx.l16 import ByteOrder
-from voxray_telnyx.marks import Marks
 from voxray_telnyx.reorder import Reorder
 
 logger = logging.getLogger(__name__)

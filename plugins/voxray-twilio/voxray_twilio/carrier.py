@@ -21,8 +21,9 @@ from voxray.protocols.carrier import (
     WebhookAnswer,
 )
 from voxray.protocols.context import ProviderContext
+from voxray.wire.fields import parsed, part, text_of
 from voxray_twilio import signature, twiml
-from voxray_twilio.serializer import TwilioSerializer, check_format, parsed, part, text_of
+from voxray_twilio.serializer import TwilioSerializer, check_format
 
 OVER = ("completed", "busy", "failed", "no-answer", "canceled")
 MACHINES = {"human": "human", "fax": "fax", "unknown": "unknown"}

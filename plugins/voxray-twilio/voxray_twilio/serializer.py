@@ -26,6 +26,7 @@ from voxray.events import (
     ReplyInterrupted,
 )
 from voxray.protocols.serializer import Pieces
+from voxray.wire.fields import parsed, part, text_of
 
 KEYS = frozenset("0123456789*#")
 KEY_SECS, GAP_SECS = 0.12, 0.08  # exchanges ask for 40 to 65 ms of each; menus of companies are slower
@@ -127,32 +128,6 @@ class TwilioSerializer:
 def key_sound(key: str) -> bytes:
     """A key's tone and the gap after it, as Twilio takes it: its streams know keys from the caller only."""
     return encode_mulaw(dtmf(key, KEY_SECS, 8000) + silence(GAP_SECS, 8000))
-
-
-def parsed(message: str | bytes) -> dict[str, Any]:
-    """A message of Twilio's. Raises ValueError."""
-    if isinstance(message, bytes):
-        raise ValueError("a binary message")
-    try:
-        data = json.loads(message)
-    except (ValueError, RecursionError):
-        raise ValueError("not JSON") from None
-    if not isinstance(data, dict):
-        raise ValueError("not a JSON object")
-    return data
-
-
-def part(data: dict[str, Any], name: str) -> dict[str, Any]:
-    """The object of this name; an empty one if there is none."""
-    value = data.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def text_of(value: Any) -> str:
-    """Ids, keys and names come as strings or as numbers. Half characters, which JSON can write, become "?"."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode(errors="replace").decode()
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else ""
 
 
 def check_format(start: dict[str, Any]) -> None:

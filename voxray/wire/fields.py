@@ -1,0 +1,32 @@
+"""Fields of carriers' and vendors' JSON messages, which come in other types than documented, or not at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def parsed(message: str | bytes) -> dict[str, Any]:
+    """The object that a text message holds. Raises ValueError."""
+    if isinstance(message, bytes):
+        raise ValueError("a binary message")
+    try:
+        data = json.loads(message)
+    except (ValueError, RecursionError):
+        raise ValueError("not JSON") from None
+    if not isinstance(data, dict):
+        raise ValueError("not a JSON object")
+    return data
+
+
+def part(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object of this name; an empty one if there is none."""
+    value = data.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(value: Any) -> str:
+    """Ids, keys and names come as strings or as numbers. Half characters, which JSON can write, become "?"."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode(errors="replace").decode()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else ""
