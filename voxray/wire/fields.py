@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from binascii import a2b_base64
 from typing import Any
 
 
@@ -30,3 +31,16 @@ def text_of(value: Any) -> str:
     if isinstance(value, str):
         return value if value.isascii() else value.encode(errors="replace").decode()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else ""
+
+
+def sound_of(media: dict[str, Any]) -> bytes:
+    """The caller's sound in a message's `media`, decoded from base64; nothing for other tracks. Raises ValueError."""
+    payload = media.get("payload")
+    if media.get("track", "inbound") != "inbound":
+        return b""
+    if not isinstance(payload, str):
+        raise ValueError("media without payload")
+    try:
+        return a2b_base64(payload, strict_mode=True)
+    except ValueError:
+        raise ValueError("the payload is not base64") from None

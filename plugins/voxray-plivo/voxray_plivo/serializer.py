@@ -6,7 +6,7 @@ Source: https://www.plivo.com/docs/voice/xml/audio-stream
 from __future__ import annotations
 
 import json
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -23,7 +23,7 @@ from voxray.events import (
     ReplyInterrupted,
 )
 from voxray.protocols.serializer import Pieces
-from voxray.wire.fields import parsed, part, text_of
+from voxray.wire.fields import parsed, part, sound_of, text_of
 
 KEYS = frozenset("0123456789*#")
 FORMATS = {
@@ -86,15 +86,7 @@ class PlivoSerializer:
             self._pending.clear()
 
     def _sound(self, media: dict[str, Any]) -> Iterable[bytes]:
-        payload = media.get("payload")
-        if media.get("track", "inbound") != "inbound":
-            return ()
-        if not isinstance(payload, str):
-            raise ValueError("media without payload")
-        try:
-            sound = a2b_base64(payload, strict_mode=True)
-        except ValueError:
-            raise ValueError("the payload is not base64") from None
+        sound = sound_of(media)
         if len(sound) % self.audio_in.sample_bytes:
             raise ValueError("half a sample")
         return (sound,) if sound else ()

@@ -6,7 +6,7 @@ Source: https://www.twilio.com/docs/voice/media-streams/websocket-messages
 from __future__ import annotations
 
 import json
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from collections import deque
 from collections.abc import Iterable
 from functools import lru_cache
@@ -26,7 +26,7 @@ from voxray.events import (
     ReplyInterrupted,
 )
 from voxray.protocols.serializer import Pieces
-from voxray.wire.fields import parsed, part, text_of
+from voxray.wire.fields import parsed, part, sound_of, text_of
 
 KEYS = frozenset("0123456789*#")
 KEY_SECS, GAP_SECS = 0.12, 0.08  # exchanges ask for 40 to 65 ms of each; menus of companies are slower
@@ -85,15 +85,7 @@ class TwilioSerializer:
             self._use(stream_id)
 
     def _sound(self, media: dict[str, Any]) -> Iterable[bytes]:
-        payload = media.get("payload")
-        if media.get("track", "inbound") != "inbound":
-            return ()
-        if not isinstance(payload, str):
-            raise ValueError("media without payload")
-        try:
-            sound = a2b_base64(payload, strict_mode=True)
-        except ValueError:
-            raise ValueError("the payload is not base64") from None
+        sound = sound_of(media)
         return (sound,) if sound else ()
 
     def _reached(self, name: str) -> Iterable[MarkReached]:
