@@ -78,8 +78,6 @@ def _remarks(schema: Mapping[str, Any]) -> str:
         remarks += " Never printed."
     if schema.get("x-available") is False:
         remarks += " *Not available in this version.*"
-    if schema.get("x-unavailable-values"):
-        remarks += " *Not available in this version: " + ", ".join(map(_code, schema["x-unavailable-values"])) + ".*"
     return remarks
 
 

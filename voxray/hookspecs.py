@@ -32,7 +32,11 @@ def voxray_register_providers() -> Iterable[ProviderSpec]:  # type: ignore[empty
 
 @hookspec
 def voxray_register_transports() -> Iterable[TransportSpec | CarrierSpec]:  # type: ignore[empty-body]
-    """Declare ways for a call to arrive: a listener with its own routes, or a carrier behind the shared ones."""
+    """Declare ways for a call to arrive.
+
+    `TransportSpec`: a listener with its own routes. Behind routes of the server: `CarrierSpec` (telephones),
+    `PeersSpec` (WebRTC), `RoomsSpec` (a vendor's rooms).
+    """
 
 
 @hookspec

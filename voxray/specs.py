@@ -117,6 +117,16 @@ class TransportSpec(Spec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeersSpec(TransportSpec):
+    """Implements Peers: WebRTC behind the server's offer routes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomsSpec(TransportSpec):
+    """Implements Rooms: a room service behind `POST /start`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CarrierSpec(Spec):
     """A telephone carrier behind the shared media socket. Chosen by `runner_transport`."""
 

@@ -93,12 +93,7 @@ def test_good_configurations_have_no_problems(text: str, problems_of: Check) -> 
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ('{"webrtc_ice_servers": ["stun:a.example", {"urls": "turn:b", "username": "x", "credential": "y"}]}',
-         "$.webrtc_ice_servers"),
         ('{"recording": {"worker_count": 4}}', "$.recording.worker_count"),
-        ('{"runner_transport": "daily"}', "$.runner_transport"),
-        ('{"transport": "both"}', "$.transport"),
-        ('{"console": false}', "$.console"),
         ('{"mcp": {"command": "x"}}', "$.mcp.command"),
         ('{"provider": "realtime"}', "$.provider"),
     ],
@@ -107,6 +102,26 @@ def test_a_feature_of_a_later_version_is_a_warning(text: str, path: str, problem
     (problem,) = problems_of(text)
     assert (problem.severity, problem.path) == ("warning", path)
     assert "not available in this version" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "package"),
+    [
+        ('{"transport": "both"}', "$.transport", "voxray-webrtc"),
+        ('{"transport": "smallwebrtc"}', "$.transport", "voxray-webrtc"),
+        ('{"runner_transport": "daily"}', "$.runner_transport", "voxray-daily"),
+        ('{"runner_transport": ["livekit"]}', "$.runner_transport[0]", "voxray-livekit"),
+    ],
+)
+def test_a_way_in_without_its_package_is_an_error(text: str, path: str, package: str, problems_of: Check) -> None:
+    (problem,) = problems_of(text)
+    assert (problem.severity, problem.path) == ("error", path)
+    assert f"pip install {package}" in problem.remedy
+
+
+def test_ice_servers_are_addresses_or_objects(problems_of: Check) -> None:
+    servers = '["stun:a.example", {"urls": "turn:b", "username": "x", "credential": "y"}]'
+    assert problems_of(f'{{"webrtc_ice_servers": {servers}}}') == []
 
 
 def test_a_default_of_a_later_feature_is_no_warning(problems_of: Check) -> None:

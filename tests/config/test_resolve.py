@@ -82,7 +82,7 @@ def test_what_is_not_installed_is_an_error(registry: Registry) -> None:
     settings = make_settings({"stt_provider": "nobody"})
     with pytest.raises(UnknownSpecError):
         resolve(settings, registry, {})
-    assert [choice.name for choice in possible(settings, registry, {})] == ["energy"]
+    assert [choice.name for choice in possible(settings, registry, {})] == ["energy", "websocket"]
 
 
 def test_zeros_that_mean_the_default_are_the_default(settings_of: Callable[..., Settings]) -> None:

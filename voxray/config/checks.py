@@ -18,8 +18,10 @@ from voxray.config.schema import broken_options, config_key, is_secret
 from voxray.config.secrets import expand, from_environment, reference, written
 from voxray.config.settings import Settings
 from voxray.registry import Registry
+from voxray.specs import PeersSpec
 
 RETIREMENT_NOTICE_DAYS = 30
+WEBRTC = ("smallwebrtc", "both")  # values of `transport`
 _LOOPBACK = ("localhost", "::1", "[::1]")
 
 
@@ -170,6 +172,8 @@ def check_stores(facts: Facts) -> Iterator[Finding]:
 def check_runner(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     runner = settings.runner_transport
+    if settings.transport in WEBRTC and not facts.registry.specs(PeersSpec):
+        yield _error("transport", "unknown-name", "voxray-webrtc is not installed", "pip install voxray-webrtc")
     if settings.runner_port and not runner:
         yield _warning(
             "runner_port", "runner", "has no effect without runner_transport", "set port", "runner_transport"

@@ -115,7 +115,7 @@ def check_document(
     problems += [_with_origin(fault, origins) for fault in faults]
     blamed = {fault.path for fault in faults} | set(document.suspect)
     pruned = _pruned(data, blamed)
-    problems += [document.locate(found, origins) for found in _unavailable(pruned, schema, registry)]
+    problems += [document.locate(found, origins) for found in _unavailable(pruned, schema)]
     expanded, missing = _expand_references(pruned, schema, env)
     problems += [document.locate(found, origins) for found in missing]
     settings = make_settings(expanded, document.source)
@@ -194,7 +194,7 @@ def _explained(finding: Finding, names: set[str]) -> bool:
     return False
 
 
-def _unavailable(data: Any, schema: Mapping[str, Any], registry: Registry, path: Path = ()) -> Iterator[Problem]:
+def _unavailable(data: Any, schema: Mapping[str, Any], path: Path = ()) -> Iterator[Problem]:
     """Settings of features that this version does not have."""
     for key, part in schema.get("properties", {}).items():
         if not isinstance(part, Mapping) or not isinstance(data, Mapping) or key not in data:
@@ -202,12 +202,8 @@ def _unavailable(data: Any, schema: Mapping[str, Any], registry: Registry, path:
         value, here = data[key], (*path, key)
         if part.get("x-available") is False and value not in (part.get("default"), None):
             yield _not_available(here)
-        elif isinstance(value, str) and value in part.get("x-unavailable-values", ()):
-            if not any(value in (row.spec.name, *getattr(row.spec, "enabled_by", ())) and row.spec.kind != "transport"
-                       for row in registry.registered()):  # fmt: skip
-                yield _not_available(here, f'"{value}" is ')
         elif not path and key in ("metrics", "mcp", "recording", "transcripts", "telephony"):
-            yield from _unavailable(value, part, registry, here)
+            yield from _unavailable(value, part, here)
     if not path and isinstance(data, Mapping) and data.get("provider") == "realtime":
         yield _not_available(("provider",), '"realtime" is ')
 

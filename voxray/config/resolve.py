@@ -17,6 +17,7 @@ from voxray.specs import (
     Spec,
     SttSpec,
     ToolSourceSpec,
+    TransportSpec,
     TtsSpec,
     TurnDetectorSpec,
     VadSpec,
@@ -133,6 +134,12 @@ def resolve(settings: Settings, registry: Registry, env: Mapping[str, str]) -> C
     )
 
 
+def enabled_transports(settings: Settings, registry: Registry) -> list[TransportSpec]:
+    """The ways in that `transport` and `runner_transport` switch on."""
+    wanted = {settings.transport, *settings.runner_transport}
+    return [spec for spec in registry.specs(TransportSpec) if not wanted.isdisjoint(spec.enabled_by)]
+
+
 def possible(settings: Settings, registry: Registry, env: Mapping[str, str]) -> list[Choice[Any]]:
     """The choices that can be made, for checks on a configuration that may name things which do not exist."""
     none: Mapping[str, Any] = {}
@@ -147,8 +154,9 @@ def possible(settings: Settings, registry: Registry, env: Mapping[str, str]) -> 
     ]
     wanted += [(ToolSourceSpec, tool.name, tool.options) for tool in settings.tools]
     wanted += [(PipelineSpec, name, settings.plugin_options.get(name, none)) for name in settings.plugins]
-    return [
+    chosen = [
         choose(settings, registry.get(kind, name), env, more)
         for kind, name, more in wanted
         if any(spec.name == name for spec in registry.specs(kind))
     ]
+    return [*chosen, *(choose(settings, spec, env) for spec in enabled_transports(settings, registry))]

@@ -164,6 +164,11 @@ class Settings:
         """Whether calls are answered by recogniser, language model and voice."""
         return any((self.provider, self.stt_provider, self.llm_provider, self.tts_provider, self.model))
 
+    @property
+    def ice_servers(self) -> tuple[Mapping[str, Any], ...]:
+        """`webrtc_ice_servers` as browsers take them: `urls` (a list), `username`, `credential`."""
+        return tuple(_ice_server(entry) for entry in self.webrtc_ice_servers)
+
 
 # 0 and "" in the file stand for the default here.
 _ZERO_IS_DEFAULT = (
@@ -218,6 +223,14 @@ def _plain_values(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
             value = int(value)
         values[each.name] = value
     return values
+
+
+def _ice_server(entry: Any) -> dict[str, Any]:
+    if isinstance(entry, str):
+        return {"urls": [entry]}
+    urls = entry.get("urls", [])
+    rest = {name: entry[name] for name in ("username", "credential") if entry.get(name)}
+    return {"urls": [urls] if isinstance(urls, str) else list(urls), **rest}
 
 
 def _names(value: Any) -> tuple[str, ...] | None:

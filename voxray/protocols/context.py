@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -53,6 +53,7 @@ class ListenerContext(ProviderContext, Protocol):
     idle_secs: float  # nothing from the client for so long ends the call
     write_coalesce_ms: float
     write_coalesce_max_frames: int
+    ice_servers: Sequence[Mapping[str, Any]]  # as browsers take them: urls (a list), username, credential
 
     def serializer(self, query: Mapping[str, str]) -> Serializer:
         """A new serializer for a connection whose address had this query. What it raises for a format that is not

@@ -56,6 +56,14 @@ class Transport(Protocol):
         """Say goodbye as the protocol does and close. Bounded in time; never raises."""
 
 
+class PendingTransport(Transport, Protocol):
+    """A transport whose other side is still on its way."""
+
+    async def established(self) -> bool:
+        """Wait until the other side can hear us. False: it never came, and everything of it is closed. Bounded in
+        time; when cancelled, everything is closed too."""
+
+
 Answer = Callable[[Transport, CallInfo], Awaitable[None]]
 """Runs the call of a connected transport; returns when it is over. Given to listeners by the server."""
 

@@ -13,12 +13,14 @@ import anyio
 from anyio.abc import TaskGroup
 
 from voxray.builtin.memory_store import MemoryStore
-from voxray.config.resolve import Choice, Choices, choose, resolve
+from voxray.config.resolve import Choice, Choices, choose, enabled_transports, resolve
 from voxray.config.secrets import Secrets
 from voxray.config.settings import Settings
 from voxray.errors import ProviderRefused
 from voxray.protocols.call import CallInfo, CallSetup
 from voxray.protocols.carrier import Carrier
+from voxray.protocols.peers import Peers
+from voxray.protocols.rooms import Rooms
 from voxray.protocols.serializer import Serializer
 from voxray.protocols.storage import SessionStore
 from voxray.protocols.transport import Listener
@@ -29,7 +31,7 @@ from voxray.server.metrics import Metrics
 from voxray.server.preparation import Preparation, session_options
 from voxray.server.telephony.lines import Lines
 from voxray.session.services import Services, SessionOptions
-from voxray.specs import CarrierSpec, SerializerSpec, Spec, TransportSpec
+from voxray.specs import CarrierSpec, PeersSpec, RoomsSpec, SerializerSpec, Spec, TransportSpec
 from voxray.wire.context import Context
 from voxray.wire.pool import vendor_client
 
@@ -50,6 +52,8 @@ class Runtime:
     services: Services | None = None
     options: SessionOptions = field(default_factory=SessionOptions)
     lines: Lines | None = None  # of telephone carriers
+    peers: Peers | None = None  # WebRTC
+    rooms: Sequence[Rooms] = ()
 
 
 class ListenerContext(Context):
@@ -60,6 +64,7 @@ class ListenerContext(Context):
         self.idle_secs = server.ws_idle_timeout_secs
         self.write_coalesce_ms = float(server.ws_write_coalesce_ms)
         self.write_coalesce_max_frames = server.ws_write_coalesce_max_frames
+        self.ice_servers = server.ice_servers
         self._serializers = serializers
 
     def serializer(self, query: Mapping[str, str]) -> Serializer:
@@ -128,15 +133,18 @@ class open_runtime:  # noqa: N801  used as a function: `async with open_runtime(
         options = session_options(settings)
         prepare = Preparation(options, settings.telephony.personas, preparers(self._registry))
         calls = Calls(services, prepare, metrics, hooks=hooks(self._registry), max_sessions=settings.max_sessions)
-        listeners = [await self._listener(spec) for spec in self._registry.specs(TransportSpec) if self._enabled(spec)]
+        ways = [(spec, await self._way_in(spec)) for spec in enabled_transports(settings, self._registry)]
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._tasks.start_soon(calls.watch_lag)
-        carriers = [await self._carrier(name) for name in settings.runner_transport]
+        others = {name for spec, _ in ways for name in spec.enabled_by}
+        carriers = [await self._carrier(name) for name in settings.runner_transport if name not in others]
         return Runtime(
             settings=settings,
             calls=calls,
             metrics=metrics,
-            listeners=listeners,
+            listeners=[way for spec, way in ways if not isinstance(spec, PeersSpec | RoomsSpec)],
+            peers=next((way for spec, way in ways if isinstance(spec, PeersSpec)), None),
+            rooms=[way for spec, way in ways if isinstance(spec, RoomsSpec)],
             session_store=store,
             tasks=self._tasks,
             registry=self._registry,
@@ -178,11 +186,11 @@ class open_runtime:  # noqa: N801  used as a function: `async with open_runtime(
         context = Context(choice.name, base_url=choice.base_url, **await self._context_parts(choice.spec))
         return await self._entered(make(choice.spec, context, dict(choice.options)))
 
-    async def _listener(self, spec: TransportSpec) -> Listener:
-        parts = await self._context_parts(spec)
+    async def _way_in(self, spec: TransportSpec) -> Any:
+        choice = choose(self._settings, spec, self._env)
+        parts = {"base_url": choice.base_url, **await self._context_parts(spec)}
         context = ListenerContext(spec.name, self._settings, self._registry.specs(SerializerSpec), **parts)
-        made: Listener = await self._entered(make(spec, context, dict(choose(self._settings, spec, self._env).options)))
-        return made
+        return await self._entered(make(spec, context, dict(choice.options)))
 
     async def _context_parts(self, spec: Spec) -> dict[str, Any]:
         # A plugin's resolver may ask a vault over the network.
@@ -204,10 +212,6 @@ class open_runtime:  # noqa: N801  used as a function: `async with open_runtime(
         if hasattr(made, "__aenter__"):
             await self._stack.enter_async_context(made)
         return made
-
-    def _enabled(self, spec: TransportSpec) -> bool:
-        wanted = {self._settings.transport, *self._settings.runner_transport}
-        return not wanted.isdisjoint(spec.enabled_by)
 
 
 def hooks(registry: Registry) -> Hooks:
