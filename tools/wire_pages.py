@@ -61,15 +61,20 @@ RTVI_INTRODUCTION = """## RTVI: /ws?rtvi=1
 
 Text messages are `{"id": "…", "label": "rtvi-ai", "type": "…", "data": {…}}`; binary messages are audio as above. Protocol
 2.1, and 1.x for clients that announce it. Nothing but errors is sent before `client-ready`, and the greeting waits for it
-(10 s at most). A faulty request is answered with `error-response` and its id; what is no RTVI message is ignored.
-`/ws-client` is another name for `/ws`.
+(10 s at most); if the call ends before that, the client gets an `error` with `fatal` true. A faulty or unknown request is
+answered with `error-response` and its id, or with `error` if it has none; what is no RTVI message is ignored. `/ws-client`
+is another name for `/ws`.
 """
 
 _NO_DATA = "none"
 
 # type → fields, effect
 RTVI_CLIENT: dict[str, tuple[str, str]] = {
-    "client-ready": ("`version`, `about`?", "Answered with `bot-ready`; the greeting follows."),
+    "client-ready": (
+        "`version`, `about`?",
+        "Answered with `bot-ready`; the greeting follows, once. A version that is missing, malformed or newer is answered "
+        "with an `error-response` besides.",
+    ),
     "disconnect-bot": (_NO_DATA, "Ends the call."),
     "client-message": (
         "`t`, `d`?",
@@ -87,18 +92,19 @@ RTVI_CLIENT: dict[str, tuple[str, str]] = {
         "`role`, `content`, `run_immediately`?",
         "Adds to the conversation; answered with `append-to-context-result`.",
     ),
-    "ui-event": ("anything", "For pipeline plugins, as `ClientMessage`; no answer."),
-    "ui-snapshot": ("anything", "The same."),
-    "ui-cancel-job-group": ("anything", "The same."),
-    "raw-audio": ("`base64Audio`, `sampleRate` 16000, `numChannels` 1", "Heard audio."),
-    "raw-audio-batch": ("`base64AudioBatch`, `sampleRate` 16000, `numChannels` 1", "Heard audio, in pieces."),
+    "ui-event": ("`event`, `payload`?", "For pipeline plugins, as `ClientMessage`; no answer."),
+    "ui-snapshot": ("`tree`: an object", "The same."),
+    "ui-cancel-job-group": ("`job_id`, `reason`?", "The same."),
+    "raw-audio": ("`base64Audio`, `sampleRate`, `numChannels`?", "Heard audio, PCM16; rates as in protobuf."),
+    "raw-audio-batch": ("`base64AudioBatch`, `sampleRate`, `numChannels`?", "The same, in pieces."),
 }
 
 RTVI_SERVER: dict[str, tuple[str, str]] = {
     "bot-ready": ("`version`, `about`, `capabilities`", "answers `client-ready`, with its id"),
     "error": (
         "`error`, `fatal`",
-        "a stage failed; the call ends by a limit (`fatal` false) or by a fault (true)",
+        "a stage failed, or nothing was to be heard for too long; the call ends by a limit (`fatal` false) or by a fault "
+        "(true)",
     ),
     "error-response": ("`error`", "a request failed; has its id"),
     "server-response": ("`t`, `d`?", "a plugin answered a `client-message`; has its id"),
@@ -109,21 +115,36 @@ RTVI_SERVER: dict[str, tuple[str, str]] = {
     "user-llm-text": ("`text`", "the turn, as it goes to the model"),
     "bot-llm-started, bot-llm-stopped": (_NO_DATA, "the model is asked, has answered"),
     "bot-llm-text": ("`text`", "a piece of the model's text, as it comes"),
-    "bot-tts-started, bot-tts-stopped": (_NO_DATA, "the first sentence goes to the voice; all was heard or cut off"),
+    "bot-tts-started, bot-tts-stopped": (
+        _NO_DATA,
+        "a sentence goes to the voice; nothing is left to speak, or it was cut off",
+    ),
     "bot-tts-text": ("`text`", "words that were heard"),
     "bot-started-speaking, bot-stopped-speaking": (_NO_DATA, "sound of a reply is sent, is over or cut off"),
     "bot-interrupted": (_NO_DATA, "the reply was cut off by the caller"),
-    "bot-transcription": ("`text`", "a sentence that is about to be spoken"),
+    "bot-transcription": ("`text`", "a sentence that is about to be spoken, or an answer in writing"),
     "bot-output": (
         "`text`, `aggregated_by`, `segment_id`, `will_be_spoken`, `spoken_status`, `spoken_progress`",
         "a sentence and how much of it was heard: new, in-progress, completed. An answer in writing is one segment "
         "with `will_be_spoken` false. Clients of version 1: `text`, `spoken`, `aggregated_by`",
     ),
     "llm-function-call-started, -in-progress, -stopped": (
-        "`tool_call_id`; `function_name` and `arguments` if the client runs it; stopped: `cancelled`",
+        "`tool_call_id`; `function_name` and `arguments` (stopped: `result`) if the client runs it; stopped: `cancelled`",
         "a tool is called and has returned; `cancelled` is true for every call without a result",
     ),
-    "metrics": ("`ttfb`: `processor`, `value` in seconds", "a reply became audible"),
+    "metrics": (
+        "`ttfb` and `processing`: `processor`, `value` in seconds; or `tokens`: `prompt_tokens`, `completion_tokens`, "
+        "`total_tokens`, `cache_read_input_tokens`; or `characters`; or `stt_usage` in seconds; with `processor`, `model`?",
+        "a reply became audible (`processing`: turn, to the decision to answer; reply, to its sound; both from the end of "
+        "speech); a provider said what a request cost",
+    ),
+    "ui-command": (
+        "`command`, `payload`?",
+        "a plugin's `ServerMessage` of this kind; without `command`: `server-message`",
+    ),
+    "ui-job-group": ("`kind`, `job_id`, `at`, …", "the same"),
+    "bot-llm-search-response": ("`origins`, …", "the same"),
+    "user-mute-started, user-mute-stopped": (_NO_DATA, "the same; stopped at the latest when the call ends"),
 }
 
 PROTOBUF = """## Protobuf: /ws?format=protobuf
@@ -135,7 +156,7 @@ agent's sentences go as `TextFrame` and final words as `TranscriptionFrame`, and
 | field | message | from the client | from the server |
 | --- | --- | --- | --- |
 | 1 | `TextFrame`: 1 id, 2 name, 3 text | The agent says this. | a sentence of a reply |
-| 2 | `AudioRawFrame`: 1 id, 2 name, 3 audio, 4 sample_rate, 5 num_channels, 6 pts | mono, 16000 Hz | mono, 24000 Hz |
+| 2 | `AudioRawFrame`: 1 id, 2 name, 3 audio, 4 sample_rate, 5 num_channels, 6 pts | one channel or two; 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100 or 48000 Hz | mono, 24000 Hz |
 | 3 | `TranscriptionFrame`: 1 id, 2 name, 3 text, 4 user_id, 5 timestamp | A typed turn. | final words of the caller |
 | 4 | `MessageFrame`: 1 data | RTVI, as JSON | RTVI, as JSON |
 | 5 | `InterruptionFrame`: 1 id, 2 name | The agent falls silent. | a reply was cut off; not to @pipecat-ai/client-js |

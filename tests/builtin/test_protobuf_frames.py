@@ -56,6 +56,16 @@ def test_frames_of_plain_clients_become_audio_and_events() -> None:
     assert list(frames.decode(bytes([INTERRUPTION << 3 | 2, 0]))) == [events.InterruptRequested()]
 
 
+@pytest.mark.parametrize(("rate_hz", "channels"), [(8_000, 1), (24_000, 1), (44_100, 2), (48_000, 1)])
+def test_sound_of_any_usual_rate_is_heard_in_time(rate_hz: int, channels: int) -> None:
+    frames = ready()
+    piece = SAMPLES[:2] * (rate_hz // 50 * channels)
+    message = field(AUDIO, field(3, piece) + field(4, rate_hz) + field(5, channels))
+    heard = b"".join(item for _ in range(50) for item in frames.decode(message) if isinstance(item, bytes))
+    assert len(heard) == pytest.approx(32_000, abs=200)
+    assert set(heard[2000:-2000:2]) == {1}  # a level stays the level that it was
+
+
 def test_plain_clients_get_text_transcriptions_and_interruptions() -> None:
     frames = ProtobufFrames()
     assert frames.encode(events.SentenceReady(1, 0, "Hello.")) == (field(TEXT, field(2, "text") + field(3, "Hello.")),)
@@ -105,9 +115,10 @@ def test_unknown_fields_are_skipped_and_the_last_value_counts() -> None:
         b"\x0b\x0c",
         b"\x09\x01",
         field(TEXT, field(3, b"\xff\xfe")),
-        field(AUDIO, field(3, SAMPLES) + field(4, 24_000) + field(5, 1)),
+        field(AUDIO, field(3, SAMPLES) + field(4, 24_001) + field(5, 1)),
         field(AUDIO, field(3, SAMPLES)),
-        field(AUDIO, field(3, SAMPLES) + field(4, 16_000) + field(5, 2)),
+        field(AUDIO, field(3, SAMPLES + b"\1\0") + field(4, 16_000) + field(5, 2)),
+        field(AUDIO, field(3, SAMPLES) + field(4, 16_000) + field(5, 3)),
         "text",
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from voxray import events
 from voxray.builtin.rtvi import REQUESTS, Rtvi
 from voxray.builtin.rtvi_frames import RtviFrames
-from voxray.chat import ToolSchema, User
+from voxray.chat import ToolSchema, Usage, User
 from voxray.events import Proof
 from voxray.protocols.serializer import Response
 from voxray.testing import check_serializer
@@ -84,6 +84,28 @@ def test_a_version_is_answered_with_one_we_both_speak(version: Any, answered: st
     assert meant == [events.ClientReady()]
 
 
+@pytest.mark.parametrize("data", [None, "2.1.0", [], 7])
+def test_a_client_is_ready_without_saying_its_version(data: Any) -> None:
+    meant, answers = asked(Rtvi(), "client-ready", data)
+    assert [kind for kind, _ in answers] == ["error-response", "bot-ready"]
+    assert meant == [events.ClientReady()]
+
+
+def test_a_client_that_is_ready_again_is_answered_again() -> None:
+    engine = ready()
+    told(engine, events.ReplyStarted(1, 0, "greeting"), events.ReplyAudible(1))
+    _, answers = asked(engine, "client-ready", READY, "r2")
+    assert [kind for kind, _ in answers] == ["bot-ready"]
+    assert told(engine, events.ReplyFinished(1, "")) == ["bot-stopped-speaking"]
+
+
+@pytest.mark.parametrize("cause", ["full", "drained", "error", "agent_ended"])
+def test_a_call_that_cannot_begin_is_a_fatal_error(cause: str) -> None:
+    [(kind, data)] = told(Rtvi(), events.CallEnded(cause))
+    assert (kind, data["fatal"]) == ("error", True)
+    assert "could not begin" in data["error"]
+
+
 def test_before_client_ready_the_client_is_told_of_errors_only() -> None:
     engine = Rtvi()
     assert told(engine, events.SpeechStarted(), events.ServerMessage("hi"), events.ReplyStarted(1, 0, "greeting")) == []
@@ -122,6 +144,11 @@ def test_a_reply_that_began_before_the_client_was_ready_is_not_told_in_parts() -
             [b"\1\0"],
         ),
         ("raw-audio-batch", {"base64AudioBatch": ["AQA=", "AgA="], "sampleRate": 16000}, [b"\1\0\2\0"]),
+        ("raw-audio", {"base64Audio": "AQADAA==", "sampleRate": 16000, "numChannels": 2}, [b"\2\0"]),
+        ("raw-audio-batch", {"base64AudioBatch": [], "sampleRate": 16000}, []),
+        ("send-text", {"content": "hi", "options": None}, [events.TextReceived("hi")]),
+        ("ui-snapshot", {"tree": {}}, [events.ClientMessage("ui-snapshot", {"tree": {}})]),
+        ("ui-cancel-job-group", {"job_id": "j"}, [events.ClientMessage("ui-cancel-job-group", {"job_id": "j"})]),
     ],
 )
 def test_requests_become_events(kind: str, data: Any, expected: list[Any]) -> None:
@@ -146,10 +173,18 @@ def test_context_is_appended_and_confirmed() -> None:
         ("client-message", {}),
         ("client-message", "text"),
         ("append-to-context", {"role": "cat", "content": "x"}),
-        ("raw-audio", {"base64Audio": "AQA=", "sampleRate": 8000}),
+        ("raw-audio", {"base64Audio": "AQA=", "sampleRate": 8001}),
+        ("raw-audio", {"base64Audio": "AQA=", "sampleRate": True}),
+        ("raw-audio", {"base64Audio": "AQA=", "sampleRate": 16000, "numChannels": 2}),
+        ("raw-audio", {"base64Audio": "AQA=", "sampleRate": 16000, "numChannels": 3}),
+        ("raw-audio-batch", {"base64AudioBatch": "AQA=", "sampleRate": 16000}),
         ("raw-audio", {"base64Audio": "?", "sampleRate": 16000}),
         (None, {}),
         ("llm-function-call-result", {"result": 1}),
+        ("llm-function-call-result", {"tool_call_id": "c"}),
+        ("ui-event", {}),
+        ("ui-snapshot", {"tree": "html"}),
+        ("ui-cancel-job-group", {"job_id": 7}),
     ],
 )
 def test_what_is_wrong_with_a_request_is_answered_with_its_id(kind: Any, data: Any) -> None:
@@ -198,13 +233,64 @@ def test_a_client_offers_tools_and_is_told_of_their_calls_in_full() -> None:
     assert told(engine, own, events.ToolReturned(1, "c1", "look", "{}")) == [
         ("llm-function-call-started", {"function_name": "look"}),
         ("llm-function-call-in-progress", {"tool_call_id": "c1", "function_name": "look", "arguments": {"at": 1}}),
-        ("llm-function-call-stopped", {"tool_call_id": "c1", "cancelled": False}),
+        (
+            "llm-function-call-stopped",
+            {"tool_call_id": "c1", "cancelled": False, "function_name": "look", "result": {}},
+        ),
     ]
     assert told(engine, events.ToolCalled(1, "c2", "secret", {"at": 1})) == [
         ("llm-function-call-started", {}),
         ("llm-function-call-in-progress", {"tool_call_id": "c2"}),
     ]
     assert told(engine, events.ToolReturned(1, "c3", "from before it was ready", "{}")) == []
+    assert told(engine, events.CallEnded("client_asked")) == [
+        ("llm-function-call-stopped", {"tool_call_id": "c2", "cancelled": True})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "failed", "rest"),
+    [
+        ("sunny", False, {"function_name": "look", "result": "sunny"}),
+        ("[1]", False, {"function_name": "look", "result": [1]}),
+        ("{no", False, {"function_name": "look", "result": "{no"}),
+        ("error: no answer", True, {}),
+    ],
+)
+def test_a_clients_tool_stops_with_its_result(text: str, failed: bool, rest: Any) -> None:
+    engine = ready()
+    told(engine, events.ReplyStarted(1, 1, "turn"), events.ToolCalled(1, "c1", "look", by_client=True))
+    [(_, data)] = told(engine, events.ToolReturned(1, "c1", "look", text, failed))
+    assert data == {"tool_call_id": "c1", "cancelled": failed, **rest}
+
+
+def test_figures_that_json_does_not_have_are_left_out() -> None:
+    engine = ready()
+    [text] = engine.encode(events.ServerMessage("news", [float("nan"), float("inf"), "NaN"]))
+    assert json.loads(text, parse_constant=lambda name: pytest.fail(name))["data"]["d"] == [None, None, "NaN"]
+
+
+def test_a_plugin_sends_what_only_an_application_has_reason_to_send() -> None:
+    engine = ready()
+    command = {"command": "navigate", "payload": {"to": "/rooms"}}
+    group = {"kind": "group_started", "job_id": "j", "at": 1}
+    search = {"origins": []}
+    assert told(
+        engine,
+        events.ServerMessage("ui-command", command),
+        events.ServerMessage("ui-job-group", group),
+        events.ServerMessage("bot-llm-search-response", search),
+    ) == [("ui-command", command), ("ui-job-group", group), ("bot-llm-search-response", search)]
+    for lacking in (None, {"payload": 1}, "navigate"):
+        [(kind, data)] = told(engine, events.ServerMessage("ui-command", lacking))
+        assert (kind, data["t"]) == ("server-message", "ui-command")
+
+
+def test_a_plugin_says_that_nobody_is_heard() -> None:
+    engine = ready()
+    mute, unmute = events.ServerMessage("user-mute-started"), events.ServerMessage("user-mute-stopped")
+    assert told(engine, unmute, mute, mute, unmute) == ["user-mute-started", "user-mute-stopped"]
+    assert told(engine, mute, events.CallEnded("client_asked")) == ["user-mute-started", "user-mute-stopped"]
 
 
 # ── news ──
@@ -255,8 +341,8 @@ def test_a_spoken_turn_is_told_in_order() -> None:
         "bot-tts-text",
         "bot-output",
         "bot-tts-text",
-        "bot-output",
         "bot-tts-stopped",
+        "bot-output",
         "bot-stopped-speaking",
     ]
     assert [it for it in news if it[0] == "bot-output"] == [
@@ -287,7 +373,89 @@ def test_what_a_voice_reports_in_one_piece_completes_all_its_sentences() -> None
     )
     told(engine, events.ReplyAudible(1))
     news = told(engine, events.SpeechHeard(1, "One. Two.", Proof.ESTIMATE))
-    assert news[1:] == [output("completed", "One.", text="One."), output("completed", "Two.", 2, text="Two.")]
+    assert news[1:] == [
+        output("completed", "One.", text="One."),
+        "bot-tts-stopped",
+        output("completed", "Two.", 2, text="Two."),
+    ]
+
+
+def test_the_voice_starts_again_for_what_follows_a_tool() -> None:
+    engine = ready()
+    told(engine, events.ReplyStarted(1, 1, "turn"), events.ModelAsked(1, 1, "llm"), events.SentenceReady(1, 0, "One."))
+    told(engine, events.ReplyAudible(1), events.ModelFinished(1, 1))
+    news = told(
+        engine,
+        events.SpeechHeard(1, "One.", Proof.ESTIMATE),
+        events.ModelAsked(1, 2, "llm"),
+        events.SentenceReady(1, 1, "Two."),
+        events.ModelFinished(1, 2),
+        events.SpeechHeard(1, "Two.", Proof.ESTIMATE),
+        events.ReplyFinished(1, "One. Two."),
+    )
+    assert [it for it in news if isinstance(it, str)] == [
+        "bot-tts-stopped",
+        "bot-llm-started",
+        "bot-tts-started",
+        "bot-llm-stopped",
+        "bot-tts-stopped",
+        "bot-stopped-speaking",
+    ]
+
+
+def test_a_segment_that_was_cut_off_is_not_completed() -> None:
+    engine = ready()
+    told(engine, events.ReplyStarted(1, 1, "turn"), events.SentenceReady(1, 0, SENTENCE), events.ReplyAudible(1))
+    news = told(
+        engine,
+        events.SpeechHeard(1, "Sure,", Proof.ESTIMATE),
+        events.ReplyInterrupted(1, "Sure,", 0.3),
+        events.SpeechHeard(1, "one moment.", Proof.ESTIMATE),
+        events.ReplyStarted(2, 2, "turn"),
+        events.ReplyFinished(2, ""),
+    )
+    assert [it for it in news if it[0] == "bot-output"] == [output("in-progress", "Sure,")]
+
+
+def test_figures_of_a_turn_and_of_its_cost() -> None:
+    engine = ready()
+    told(engine, events.ReplyStarted(1, 1, "turn"))
+    timed = events.TurnTimed(1, 1, waited_secs=0.5, stt_secs=0.1, llm_secs=0.2, tts_secs=0.3, total_secs=1.1)
+    used = [
+        events.UsageReported("llm", "acme", Usage(prompt_tokens=7, completion_tokens=2, cached_tokens=3, model="m1")),
+        events.UsageReported("tts", "acme", Usage(characters=12)),
+        events.UsageReported("stt", "acme", Usage(audio_secs=1.25)),
+        events.UsageReported("tts", "acme", Usage()),
+    ]
+    tokens = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9, "cache_read_input_tokens": 3}
+    ttfb = [("stt", 0.1), ("llm", 0.2), ("tts", 0.3)]
+    assert [data for _, data in told(engine, timed, *used)] == [
+        {
+            "ttfb": [{"processor": name, "value": secs} for name, secs in ttfb],
+            "processing": [{"processor": "turn", "value": 0.5}, {"processor": "reply", "value": 1.1}],
+        },
+        {"tokens": [{"processor": "llm", "model": "m1", **tokens}]},
+        {"characters": [{"processor": "tts", "value": 12}]},
+        {"stt_usage": [{"processor": "stt", "value": 1.25}]},
+    ]
+
+
+def test_a_failure_is_an_error_and_silence_too() -> None:
+    engine = ready()
+    told(engine, events.ReplyStarted(1, 1, "turn"), events.ModelAsked(1, 1, "llm"))
+    news = told(
+        engine,
+        events.ProviderFailed("llm", "acme", "acme: no answer", retryable=True),
+        events.ReplyInterrupted(1, "", 0.0, "failed"),
+        events.ReplyFailed(1, "llm", "acme: no answer"),
+        events.ReplyStarted(2, 1, "turn"),
+        events.ReplyFailed(2, "silence", "no sound for 3 s"),
+    )
+    assert news == [
+        ("error", {"error": "acme: no answer", "fatal": False}),
+        "bot-llm-stopped",
+        ("error", {"error": "no sound for 3 s", "fatal": False}),
+    ]
 
 
 def test_an_interruption_stops_everything_once() -> None:
@@ -317,9 +485,19 @@ def test_each_start_has_its_stop_when_the_call_ends() -> None:
 def test_an_answer_in_writing_is_one_output_that_is_not_spoken() -> None:
     engine = ready()
     news = told(engine, events.ReplyStarted(1, 1, "text"), events.ReplyFinished(1, SENTENCE))
-    assert kinds(news) == ["bot-output"]
+    assert kinds(news) == ["bot-output", "bot-transcription"]
     assert news[0][1]["will_be_spoken"] is False
     assert "spoken_status" not in news[0][1]
+
+
+def test_of_an_answer_in_writing_that_was_cut_off_what_was_given_is_told() -> None:
+    engine = ready()
+    news = told(engine, events.ReplyStarted(1, 1, "text"), events.ReplyInterrupted(1, "Sure,", 0.0, "client"))
+    assert [it[1]["text"] for it in news if it[0] == "bot-output"] == ["Sure,"]
+
+
+def test_words_that_are_none_are_not_told() -> None:
+    assert told(ready(), events.Transcribed("", final=True)) == []
 
 
 def test_version_1_clients_hear_of_sentences_and_words() -> None:

@@ -99,6 +99,13 @@ async def test_the_close_code_tells_why(cause: str, code: int) -> None:
     assert len(client.received[-1]["reason"].encode()) <= 123
 
 
+async def test_a_call_that_was_refused_ends_with_words_too() -> None:
+    client = Client()
+    await client.transport().close("full", "")
+    [told, _] = client.received
+    assert json.loads(told["text"]) == {"type": "EndFrame", "data": {"reason": "full", "detail": ""}}
+
+
 async def test_too_many_bad_messages_are_a_breach_of_protocol() -> None:
     client = Client(*["rubbish"] * (BAD_MESSAGES + 1))
     transport = client.transport()

@@ -42,13 +42,18 @@ class ProtobufFrames:
         number, body = _frame(message)
         if number == MESSAGE:
             return [_wrapped(item) for item in self._rtvi.decode(_string(body, 1))]
-        if number not in DECODERS:
+        if number not in DECODERS and number != AUDIO:
             return ()
-        items = DECODERS[number](body)
+        items: tuple[bytes | Inbound, ...] = self._audio(body) if number == AUDIO else DECODERS[number](body)
         if self._plain or self._rtvi.ready:
             return items
         self._plain = True
         return (events.ClientReady(), *items)
+
+    def _audio(self, body: bytes) -> tuple[bytes, ...]:
+        channels = _value(body, 5, int) or 1
+        pcm = self._rtvi.sound.heard(_value(body, 3, bytes), _value(body, 4, int), channels)
+        return (pcm,) if pcm else ()
 
     # ── to the client ──
 
@@ -105,14 +110,6 @@ def _string(body: bytes, number: int) -> str:
         raise ValueError("text must be UTF-8") from None
 
 
-def _audio(body: bytes) -> tuple[bytes, ...]:
-    rate_hz, channels = _value(body, 4, int), _value(body, 5, int)
-    if rate_hz != PCM_16K.rate_hz or channels > 1:
-        raise ValueError(f"audio must be mono at {PCM_16K.rate_hz} Hz")
-    pcm: bytes = _value(body, 3, bytes)
-    return (pcm,) if pcm else ()
-
-
 def _say(body: bytes) -> tuple[Inbound, ...]:
     text = _string(body, 3).strip()
     return (events.SpeakRequested(text),) if text else ()
@@ -127,9 +124,8 @@ def _interrupt(body: bytes) -> tuple[Inbound, ...]:
     return (events.InterruptRequested(),)
 
 
-DECODERS: dict[int, Callable[[bytes], tuple[bytes | Inbound, ...]]] = {
+DECODERS: dict[int, Callable[[bytes], tuple[Inbound, ...]]] = {
     TEXT: _say,
-    AUDIO: _audio,
     TRANSCRIPTION: _typed,
     INTERRUPTION: _interrupt,
 }

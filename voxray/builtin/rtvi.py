@@ -2,7 +2,8 @@
 
 Pure. The client speaks first: until its `client-ready` it is told nothing but errors. Requests that carry an id are
 answered at once where the answer is ours to give; `client-message` is answered by what follows from it, a
-`ServerMessage` or `RequestFailed` of its id.
+`ServerMessage` or `RequestFailed` of its id. What the protocol has a message for and this product no occasion, a plugin
+says with a `ServerMessage` of that kind: see `APPLICATION`.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
 
 import voxray
 from voxray import events
-from voxray.audio.format import PCM_16K
 from voxray.builtin.chat_json import parse_messages, parse_tools, text_of
+from voxray.builtin.client_sound import ClientSound
 from voxray.builtin.rtvi_news import Data, News, Notice
 from voxray.events import Inbound, Outbound
 from voxray.protocols.serializer import Response
+
+logger = logging.getLogger(__name__)
 
 LABEL = "rtvi-ai"
 VERSION = "2.1.0"  # from 2.1 on clients send keys as `buttons`; nothing newer is used
@@ -30,6 +34,13 @@ MAX_KEYS = 64
 MAX_NAME = 128  # characters of an id or a kind
 MAX_ASKED = 256  # requests of the client that may be open at once
 SET_TOOLS = "voxray-set-tools"  # RTVI has no message with which a client offers its tools
+APPLICATION: dict[str, tuple[str, ...]] = {  # what only an application has reason to send, and what it must say
+    "ui-command": ("command",),
+    "ui-job-group": ("kind", "job_id", "at"),
+    "bot-llm-search-response": ("origins",),
+    "user-mute-started": (),
+    "user-mute-stopped": (),
+}
 
 Items = list[bytes | Inbound | Response]
 
@@ -40,6 +51,7 @@ class Rtvi:
     def __init__(self) -> None:
         self.ready = False
         self.library = ""
+        self.sound = ClientSound()
         self._news = News()
         self._asked: dict[str, str] = {}  # id → t of the client-messages that wait for an answer
 
@@ -53,6 +65,7 @@ class Rtvi:
         """
         message = _parsed(text)
         if message is None or message.get("label") != LABEL:
+            logger.debug("ignored what is no RTVI message")
             return []
         asked = message.get("id", "")
         if not isinstance(asked, str) or len(asked) > MAX_NAME:
@@ -70,8 +83,8 @@ class Rtvi:
             raise ValueError('"type" must be a string')
         if kind not in REQUESTS:
             raise ValueError(f"Unsupported type {kind[:MAX_NAME]}")
-        if data is None:
-            data = {}
+        if data is None or (kind == "client-ready" and not isinstance(data, dict)):
+            data = {}  # without its bot-ready a client would wait for ever
         if not isinstance(data, dict):
             raise ValueError('"data" must be an object')
         return REQUESTS[kind](self, data, asked)
@@ -115,22 +128,28 @@ class Rtvi:
     def encode(self, event: Outbound) -> list[str]:
         """The messages for an event, in order."""
         if isinstance(event, events.ServerMessage):
-            text = self._from_application(event) if self.ready else None
-            return [] if text is None else [text]
+            return self._from_application(event)
         if isinstance(event, events.RequestFailed):
             known = self._asked.pop(event.id, None)
             return [] if known is None else [_json(("error-response", {"error": event.error}), event.id)]
         if self.ready:
             return [_json(notice) for notice in self._news.of(event)]
+        if isinstance(event, events.CallEnded):
+            return [_json(_never_began(event))]
         return [_json(notice) for notice in News().of(event) if notice[0] == "error"]
 
-    def _from_application(self, event: events.ServerMessage) -> str | None:
+    def _from_application(self, event: events.ServerMessage) -> list[str]:
         answer: Data = {} if event.data is None else {"d": event.data}
         if event.id in self._asked:
-            return _json(("server-response", {"t": self._asked.pop(event.id), **answer}), event.id)
-        if event.id:
-            return None  # too late: the client was told that there is no answer
-        return _json(("server-message", {"t": event.kind, **answer}))
+            return [_json(("server-response", {"t": self._asked.pop(event.id), **answer}), event.id)]
+        if event.id or not self.ready:
+            return []  # with an id it is too late: the client was told that there is no answer
+        needed = APPLICATION.get(event.kind)
+        if needed == ():
+            return [_json(notice) for notice in self._news.of(event)]
+        if needed and isinstance(event.data, dict) and all(event.data.get(name) is not None for name in needed):
+            return [_json((event.kind, event.data))]
+        return [_json(("server-message", {"t": event.kind, **answer}))]
 
 
 def _parsed(text: str) -> Data | None:
@@ -152,11 +171,19 @@ def _json(notice: Notice, answers: str = "") -> str:
     message: Data = {"id": answers, "label": LABEL, "type": notice[0]}
     if notice[1] is not None:
         message["data"] = notice[1]
-    return json.dumps(message, separators=(",", ":"), default=str)
+    text = json.dumps(message, separators=(",", ":"), default=str)
+    if "NaN" in text or "Infinity" in text:  # which JSON does not have: the client could not read the message
+        text = json.dumps(json.loads(text, parse_constant=lambda name: None), separators=(",", ":"))
+    return text
 
 
 def _response(kind: str, data: Data, asked: str) -> Response:
     return Response(_json((kind, data), asked))
+
+
+def _never_began(event: events.CallEnded) -> Notice:
+    """A client that is not ready waits for its bot-ready without a limit, whatever the reason is."""
+    return "error", {"error": f"the call could not begin: {event.cause.replace('_', ' ')}", "fatal": True}
 
 
 def _version(value: Any) -> tuple[str, list[str]]:
@@ -181,15 +208,15 @@ def _name(data: Data, name: str) -> str:
 
 
 def _flag(data: Data, name: str, default: bool) -> bool:
-    value = data.get(name, default)
+    value = data.get(name)
+    if value is None:
+        return default
     if not isinstance(value, bool):
         raise ValueError(f'"{name}" must be true or false')
     return value
 
 
-def _pcm(data: Data, encoded: Any) -> bytes:
-    if data.get("sampleRate") != PCM_16K.rate_hz or data.get("numChannels", 1) != 1:
-        raise ValueError(f"audio must be mono at {PCM_16K.rate_hz} Hz")
+def _decoded(encoded: Any) -> bytes:
     try:
         return base64.b64decode(text_of(encoded, "base64Audio"), validate=True)
     except (binascii.Error, ValueError):
@@ -203,7 +230,7 @@ def _send_text(self: Rtvi, data: Data, asked: str) -> Items:
     text = text_of(data.get("content"), "content").strip()
     if not text:
         raise ValueError('"content" is empty')
-    options = data.get("options", {})
+    options = {} if data.get("options") is None else data["options"]
     if not isinstance(options, dict):
         raise ValueError('"options" must be an object')
     run, speak = _flag(options, "run_immediately", True), _flag(options, "audio_response", True)
@@ -221,7 +248,7 @@ def _disconnect(self: Rtvi, data: Data, asked: str) -> Items:
 
 
 def _dtmf(self: Rtvi, data: Data, asked: str) -> Items:
-    keys = data["buttons"] if "buttons" in data else [data.get("button")]
+    keys = [data.get("button")] if data.get("buttons") is None else data["buttons"]
     if not isinstance(keys, list) or not 0 < len(keys) <= MAX_KEYS:
         raise ValueError(f'"buttons" must be a list of 1 to {MAX_KEYS} keys')
     if not all(isinstance(key, str) and key in KEYS for key in keys):
@@ -230,28 +257,39 @@ def _dtmf(self: Rtvi, data: Data, asked: str) -> Items:
 
 
 def _tool_result(self: Rtvi, data: Data, asked: str) -> Items:
-    result = data.get("result")
+    if "result" not in data:
+        raise ValueError('"result" is missing')
+    result = data["result"]
     text = result if isinstance(result, str) else json.dumps(result)
     return [events.ToolAnswered(_name(data, "tool_call_id"), text)]
 
 
 def _raw_audio(self: Rtvi, data: Data, asked: str) -> Items:
-    pcm = _pcm(data, data.get("base64Audio"))
-    return [pcm] if pcm else []
+    return _heard(self, data, _decoded(data.get("base64Audio")))
 
 
 def _raw_audio_batch(self: Rtvi, data: Data, asked: str) -> Items:
     batch = data.get("base64AudioBatch")
     if not isinstance(batch, list):
         raise ValueError('"base64AudioBatch" must be a list')
-    pcm = b"".join(_pcm(data, piece) for piece in batch)
+    return _heard(self, data, b"".join(map(_decoded, batch)))
+
+
+def _heard(self: Rtvi, data: Data, sound: bytes) -> Items:
+    pcm = self.sound.heard(sound, data.get("sampleRate"), data.get("numChannels", 1))
     return [pcm] if pcm else []
 
 
-def _for_application(kind: str) -> Callable[[Rtvi, Data, str], Items]:
-    return lambda self, data, asked: [events.ClientMessage(kind, data)]
+def _for_application(kind: str, needed: str, shape: type) -> Callable[[Rtvi, Data, str], Items]:
+    def request(self: Rtvi, data: Data, asked: str) -> Items:
+        if not isinstance(data.get(needed), shape):
+            raise ValueError(f'"{needed}" must be {SHAPES[shape]}')
+        return [events.ClientMessage(kind, data)]
+
+    return request
 
 
+SHAPES: dict[type, str] = {str: "a string", dict: "an object"}
 REQUESTS: dict[str, Callable[[Rtvi, Data, str], Items]] = {
     "client-ready": Rtvi._client_ready,
     "disconnect-bot": _disconnect,
@@ -260,9 +298,9 @@ REQUESTS: dict[str, Callable[[Rtvi, Data, str], Items]] = {
     "dtmf": _dtmf,
     "llm-function-call-result": _tool_result,
     "append-to-context": _append,
-    "ui-event": _for_application("ui-event"),
-    "ui-snapshot": _for_application("ui-snapshot"),
-    "ui-cancel-job-group": _for_application("ui-cancel-job-group"),
+    "ui-event": _for_application("ui-event", "event", str),
+    "ui-snapshot": _for_application("ui-snapshot", "tree", dict),
+    "ui-cancel-job-group": _for_application("ui-cancel-job-group", "job_id", str),
     "raw-audio": _raw_audio,
     "raw-audio-batch": _raw_audio_batch,
 }

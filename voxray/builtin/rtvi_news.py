@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -66,12 +67,12 @@ class News:
 
     def __init__(self) -> None:
         self.legacy = False
-        self._on: set[str] = set()  # "user", "bot", "llm", "tts": what was started and not stopped
+        self._on: set[str] = set()  # of STARTS: what was started and not stopped
         self._reply = 0
         self._segments: list[_Segment] = []  # of the reply, not heard to the end
         self._number = 0
         self._spoken = False  # the reply had something for the voice
-        self._tools: set[str] = set()  # calls that have not returned
+        self._tools: dict[str, str] = {}  # calls that have not returned; the name, if the client runs it
 
     def of(self, event: Outbound) -> list[Notice]:
         """The notices for an event, in order; none for what the protocol has no message for."""
@@ -97,6 +98,8 @@ class News:
     # ── the caller ──
 
     def _transcribed(self, event: events.Transcribed) -> Iterator[Notice]:
+        if not event.text:
+            return
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         yield "user-transcription", {"text": event.text, "user_id": "", "timestamp": at, "final": event.final}
 
@@ -146,21 +149,25 @@ class News:
         while text and self._segments:
             segment = self._segments[0]
             text = segment.hear(text)
-            yield from self._progress(segment)
             if segment.heard == len(segment.text):
                 del self._segments[0]
+                if not self._segments and "llm" not in self._on:
+                    yield from self._stop("tts")  # there is nothing left to speak; a tool may bring more
+            yield from self._progress(segment)
 
     def _interrupted(self, event: events.ReplyInterrupted) -> Iterator[Notice]:
         self._segments.clear()
         yield from self._stop("llm", "tts")
         if event.by in ("speech", "client"):
             yield "bot-interrupted", None
+        if not self._spoken:
+            yield from self._written(event.heard)
         yield from self._stop("bot")
 
     def _finished(self, event: events.ReplyFinished) -> Iterator[Notice]:
         yield from self._stop("llm", "tts")
-        if event.text and not self._spoken:
-            yield "bot-output", self._written(event.text)
+        if not self._spoken:
+            yield from self._written(event.text)
         for segment in self._segments:
             if segment.told:
                 segment.heard = len(segment.text)
@@ -168,40 +175,88 @@ class News:
         self._segments.clear()
         yield from self._stop("bot")
 
-    def _written(self, text: str) -> Data:
-        """An answer that is not spoken."""
+    def _written(self, text: str) -> Iterator[Notice]:
+        """An answer that is not spoken, or the part of it that was given."""
+        if not text:
+            return
         if self.legacy:
-            return {"text": text, "spoken": False, "aggregated_by": "sentence"}
-        self._number += 1
-        kind = {"aggregated_by": "sentence", "output_type": "sentence"}
-        return {"text": text, **kind, "segment_id": self._number, "will_be_spoken": False}
+            yield "bot-output", {"text": text, "spoken": False, "aggregated_by": "sentence"}
+        else:
+            self._number += 1
+            kind = {"aggregated_by": "sentence", "output_type": "sentence"}
+            yield "bot-output", {"text": text, **kind, "segment_id": self._number, "will_be_spoken": False}
+        yield "bot-transcription", {"text": text}
+
+    def _failed(self, event: events.ReplyFailed) -> Iterator[Notice]:
+        if event.stage == "silence":  # what a provider did wrong is told by its own event
+            yield "error", {"error": event.error, "fatal": False}
 
     # ── tools: the client's own in full, the others without what they are about ──
 
     def _tool_called(self, event: events.ToolCalled) -> Iterator[Notice]:
         name = {"function_name": event.name} if event.by_client else {}
         arguments = {"arguments": dict(event.arguments)} if event.by_client else {}
-        self._tools.add(event.call_id)
+        self._tools[event.call_id] = event.name if event.by_client else ""
         yield "llm-function-call-started", dict(name)
         yield "llm-function-call-in-progress", {"tool_call_id": event.call_id, **name, **arguments}
 
     def _tool_returned(self, event: events.ToolReturned) -> Iterator[Notice]:
         if event.call_id in self._tools:
-            self._tools.remove(event.call_id)
-            yield "llm-function-call-stopped", {"tool_call_id": event.call_id, "cancelled": event.failed}
+            name = self._tools.pop(event.call_id)
+            full = {"function_name": name, "result": _result(event.text)} if name and not event.failed else {}
+            yield "llm-function-call-stopped", {"tool_call_id": event.call_id, "cancelled": event.failed, **full}
 
     # ── the call ──
 
     def _ended(self, event: events.CallEnded) -> Iterator[Notice]:
-        yield from self._stop("llm", "tts", "bot", "user")
+        for call_id in self._tools:
+            yield "llm-function-call-stopped", {"tool_call_id": call_id, "cancelled": True}
+        self._tools.clear()
+        yield from self._stop("llm", "tts", "bot", "user", "mute")
         if event.cause in FATAL or event.cause in TOLD:
             error = f"the call is over: {event.cause.replace('_', ' ')}"
             yield "error", {"error": error, "fatal": event.cause in FATAL}
 
 
-def _timed(event: events.TurnTimed) -> Data:
+def _result(text: str) -> Any:
+    """A tool's result as it was given: structures travel as JSON inside of the call."""
+    if text.startswith(("{", "[")):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            pass  # it only looked like one
+    return text
+
+
+def _timed(event: events.TurnTimed) -> Iterator[Notice]:
     stages = {"stt": event.stt_secs, "llm": event.llm_secs, "tts": event.tts_secs}
-    return {"ttfb": [{"processor": name, "value": round(secs, 4)} for name, secs in stages.items()]}
+    whole = {"turn": event.waited_secs, "reply": event.total_secs}
+    yield "metrics", {"ttfb": _values(stages), "processing": _values(whole)}
+
+
+def _values(secs: dict[str, float]) -> list[Data]:
+    return [{"processor": name, "value": round(value, 4)} for name, value in secs.items()]
+
+
+def _used(event: events.UsageReported) -> Iterator[Notice]:
+    usage = event.usage
+    who = {"processor": event.stage, **({"model": usage.model} if usage.model else {})}
+    if usage.prompt_tokens or usage.completion_tokens:
+        tokens = {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+            "cache_read_input_tokens": usage.cached_tokens,
+        }
+        yield "metrics", {"tokens": [{**who, **tokens}]}
+    if usage.characters:
+        yield "metrics", {"characters": [{**who, "value": usage.characters}]}
+    if usage.audio_secs:
+        yield "metrics", {"stt_usage": [{**who, "value": round(usage.audio_secs, 3)}]}
+
+
+def _muted(news: News, event: events.ServerMessage) -> Iterator[Notice]:
+    return news._start("mute") if event.kind == STARTS["mute"] else news._stop("mute")
 
 
 STARTS = {
@@ -209,6 +264,7 @@ STARTS = {
     "bot": "bot-started-speaking",
     "llm": "bot-llm-started",
     "tts": "bot-tts-started",
+    "mute": "user-mute-started",
 }
 
 TELLERS: dict[type, Callable[[News, Any], Iterator[Notice]]] = {
@@ -225,10 +281,13 @@ TELLERS: dict[type, Callable[[News, Any], Iterator[Notice]]] = {
     events.SpeechHeard: News._heard,
     events.ReplyInterrupted: News._interrupted,
     events.ReplyFinished: News._finished,
+    events.ReplyFailed: News._failed,
     events.ToolCalled: News._tool_called,
     events.ToolReturned: News._tool_returned,
     events.ProviderFailed: lambda news, event: iter([("error", {"error": event.error, "fatal": event.fatal})]),
-    events.TurnTimed: lambda news, event: iter([("metrics", _timed(event))]),
+    events.TurnTimed: lambda news, event: _timed(event),
+    events.UsageReported: lambda news, event: _used(event),
+    events.ServerMessage: _muted,
     events.DtmfRequested: lambda news, event: iter([("server-message", {"t": "dtmf", "d": {"button": event.digit}})]),
     events.CallEnded: News._ended,
 }

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 
 from voxray.builtin.paced import LEAD_SECS, PacedWriter
 from voxray.errors import ClientIdleError, TransportFailedError
-from voxray.events import Cause, Inbound, Outbound, ProviderFailed
+from voxray.events import CallEnded, Cause, Inbound, Outbound, ProviderFailed
 from voxray.protocols.call import CallInfo
 from voxray.protocols.context import ListenerContext
 from voxray.protocols.serializer import AnnouncesReady, Response, Serializer
@@ -126,6 +126,7 @@ class WebSocketTransport:
         self._code = 0  # set when the protocol was broken
         self._gone = False
         self._closed = False
+        self._end_told = False
 
     async def receive(self) -> bytes | Inbound:
         while not self._arrived:
@@ -134,6 +135,7 @@ class WebSocketTransport:
 
     def send(self, event: Outbound) -> None:
         if not self._gone:
+            self._end_told = self._end_told or isinstance(event, CallEnded)
             self._writer.send(event)
 
     async def play(self, source: AudioSource) -> None:
@@ -153,6 +155,8 @@ class WebSocketTransport:
         self._closed = True
         if self._gone:
             return
+        if not self._end_told:
+            self.send(CallEnded(cause, detail))  # a call that was refused has had none
         code = self._code or CLOSE_CODES.get(cause, NORMAL)
         reason = f"{cause}: {detail}" if detail else cause
         with anyio.move_on_after(CLOSE_SECS, shield=True):

@@ -1,4 +1,5 @@
-"""How a socket's messages become audio and events, and back. Pure: no sockets, no DSP, no credentials."""
+"""How a socket's messages become audio and events, and back. Pure: no sockets, no credentials, and no DSP
+but for clients whose audio may have another rate with each message."""
 
 from __future__ import annotations
 
