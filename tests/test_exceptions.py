@@ -12,6 +12,7 @@ CATCH_ALLS = {
     "voxray/registry.py Registry._add": "loading a plugin, which may fail in any way; the others must not notice",
 }
 BOUNDARIES = {
+    "voxray/server/arrivals.py Arrivals._begin.guarded": "a call on its way: the server and the others go on",
     "voxray/server/calls.py Calls.answer": "a call: the others go on",
     "voxray/server/calls.py Calls._began": "a plugin's hook: the call and the other plugins go on",
     "voxray/server/calls.py Calls._over": "a plugin's hook: the call has ended all the same",

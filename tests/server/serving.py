@@ -18,6 +18,8 @@ from voxray.builtin.websocket import WebSocketListener
 from voxray.config.settings import Settings
 from voxray.protocols.call import CallInfo
 from voxray.protocols.carrier import Carrier
+from voxray.protocols.peers import Peers
+from voxray.protocols.rooms import Rooms
 from voxray.protocols.transport import Listener
 from voxray.registry import Registry
 from voxray.server.app import create_app
@@ -72,6 +74,8 @@ async def serving(
     extra: Sequence[Endpoint] = (),
     session_store: Any = None,
     carriers: Sequence[Carrier] = (),
+    peers: Peers | None = None,
+    rooms: Sequence[Rooms] = (),
     metrics_enabled: bool = True,
     body_secs: float = 10.0,
     header_secs: float = 5.0,
@@ -100,6 +104,9 @@ async def serving(
             )
             if carriers
             else None,
+            tasks=requests,
+            peers=peers,
+            rooms=rooms,
         )
         app = create_app(runtime, extra=extra, body_secs=body_secs)
         listener = listen(chosen, 0)
@@ -111,6 +118,7 @@ async def serving(
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
                 yield Served(runtime, port, http)
             stop.set()
+        requests.cancel_scope.cancel()
 
 
 async def until(socket: ClientConnection, kind: str) -> list[Any]:

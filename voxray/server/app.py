@@ -9,14 +9,18 @@ from typing import Any
 from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 
 from voxray.builtin.memory_store import MemoryStore
+from voxray.server.arrivals import Arrivals
 from voxray.server.envelope import ASGIApp, ErrorCode, Receive, Refusal, Scope, Send, refuse
 from voxray.server.guard import BODY_SECS, Gate, Guarded, is_loopback
 from voxray.server.middleware import Observed, Recovery, RequestIds
+from voxray.server.offers import Offers
 from voxray.server.openapi import make_document
 from voxray.server.routes.docs import docs_endpoints
 from voxray.server.routes.endpoint import PREFIX, Doc, Endpoint
 from voxray.server.routes.health import health, ready
 from voxray.server.routes.metrics import metrics_endpoint
+from voxray.server.routes.offers import offer_endpoints
+from voxray.server.routes.rooms import dial_in_endpoints
 from voxray.server.routes.sessions import SOCKET, Ways, start_endpoint
 from voxray.server.runtime import Runtime
 from voxray.server.sessions import Sessions
@@ -59,14 +63,20 @@ def create_app(runtime: Runtime, *, extra: Sequence[Endpoint] = (), body_secs: f
     )
     origin = partial(public_origin, proxy_host=settings.proxy_host, trusted_proxies=settings.telephony.trusted_proxies)
     sessions = Sessions(runtime.session_store or MemoryStore(), ttl_secs=settings.session_ttl_secs)
+    arrivals = Arrivals(runtime.calls, runtime.tasks, sessions) if runtime.tasks else None
     listening = [route for listener in runtime.listeners for route in listener.routes(runtime.calls.answer)]
     endpoints = [
         health(),
         ready(runtime.session_store.ping if runtime.session_store else None, lambda: runtime.calls.draining),
         metrics_endpoint(runtime.metrics),
-        start_endpoint(sessions, _ways(runtime, listening, origin)),
+        start_endpoint(sessions, _ways(runtime, listening, origin, arrivals)),
         *extra,
     ]
+    if runtime.peers is not None and arrivals is not None:
+        endpoints += offer_endpoints(Offers(runtime.peers, arrivals, sessions))
+    if settings.dialin and arrivals is not None:
+        secret = settings.daily_dialin_webhook_secret
+        endpoints += dial_in_endpoints(runtime.rooms, arrivals, sessions, secret=secret)
     if runtime.lines is not None:
         endpoints += phone_endpoints(runtime.lines, settings.proxy_host, settings.telephony.trusted_proxies)
     documented = [*endpoints, *_documented(listening)]
@@ -94,14 +104,21 @@ def _routes(endpoint: Endpoint, gate: Gate) -> list[BaseRoute]:
     return [Route(path, app, name=endpoint.name) for path in paths]
 
 
-def _ways(runtime: Runtime, listening: Sequence[BaseRoute], origin: Callable[[Scope], tuple[str, str]]) -> Ways:
+def _ways(
+    runtime: Runtime,
+    listening: Sequence[BaseRoute],
+    origin: Callable[[Scope], tuple[str, str]],
+    arrivals: Arrivals | None,
+) -> Ways:
     specs = runtime.registry.specs(SerializerSpec) if runtime.registry else []
     return Ways(
         origin=origin,
         socket=any(isinstance(route, WebSocketRoute) and route.path == SOCKET for route in listening),
         formats=frozenset({"", *(spec.query for spec in specs)}),
-        ice_servers=runtime.settings.webrtc_ice_servers,
+        ice_servers=runtime.settings.ice_servers,
         lines=runtime.lines,
+        rooms={rooms.name: rooms for rooms in runtime.rooms},
+        arrivals=arrivals,
     )
 
 

@@ -118,6 +118,12 @@ async def respond(
     await send({"type": f"{prefix}.body", "body": b"" if scope.get("method") == "HEAD" else body})
 
 
+async def no_content(send: Send) -> None:
+    """Done, and nothing to say."""
+    await send({"type": "http.response.start", "status": 204, "headers": [(b"cache-control", b"no-store")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
     """Answer with an error envelope. A websocket gets it before the upgrade, or a close code if the server cannot."""
     headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]

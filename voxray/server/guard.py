@@ -13,7 +13,7 @@ import anyio
 
 from voxray.errors import StoreError
 from voxray.protocols.storage import SessionRecord
-from voxray.server.envelope import ASGIApp, ErrorCode, Message, Receive, Refusal, Scope, Send, refuse
+from voxray.server.envelope import ASGIApp, ErrorCode, Message, Receive, Refusal, Scope, Send, no_content, refuse
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +95,7 @@ class Guarded:
         if cors:
             send = _with_headers(send, cors)
         if self._cors and scope["method"] == "OPTIONS":
-            await send({"type": "http.response.start", "status": 204, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
+            await no_content(send)
             return
         refusal = check_method(scope, self._methods) or (check_key(scope, self._gate.api_key) if self._keyed else None)
         if refusal is None:

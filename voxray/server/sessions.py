@@ -33,12 +33,7 @@ class Sessions:
         Raises:
             Refusal: it is no UUID (400), or there is no such session any more (404).
         """
-        try:
-            canonical = str(uuid.UUID(session_id))
-        except ValueError:
-            details = [("sessionId", "must be a UUID")]
-            raise Refusal(ErrorCode.BAD_REQUEST, "Invalid session id", details=details) from None
-        record = await self._store.get(canonical)
+        record = await self._store.get(canonical(session_id))
         if record is None:
             raise Refusal(ErrorCode.NOT_FOUND, "Session not found")
         return record
@@ -58,3 +53,12 @@ class Sessions:
         """The session of this token, once; None if it is unknown, used or too old."""
         kept = await self._store.take(f"socket:{token}") if 0 < len(token) <= MAX_TOKEN else None
         return None if kept is None else SessionRecord(kept.body["session_id"], kept.body["body"])
+
+
+def canonical(session_id: str) -> str:
+    """The one way to write this id. Raises Refusal: it is no UUID."""
+    try:
+        return str(uuid.UUID(session_id))
+    except ValueError:
+        details = [("sessionId", "must be a UUID")]
+        raise Refusal(ErrorCode.BAD_REQUEST, "Invalid session id", details=details) from None

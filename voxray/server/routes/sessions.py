@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxray.errors import StoreError
+from voxray.errors import ProviderError, StoreError
 from voxray.protocols.carrier import PhoneCall
+from voxray.protocols.rooms import Rooms
+from voxray.server.arrivals import Arrivals, facts_of
+from voxray.server.bodies import json_object, read_body
 from voxray.server.envelope import (
     ErrorCode,
     Receive,
@@ -26,14 +28,12 @@ from voxray.server.routes.endpoint import Doc, Endpoint
 from voxray.server.sessions import Sessions
 from voxray.server.telephony.announced import DIAL_SECS, Announcement
 from voxray.server.telephony.lines import Lines, Origin
-from voxray.server.telephony.routes import read_body
 
 logger = logging.getLogger(__name__)
 
 SOCKET = "/ws"
 MAX_IDEMPOTENCY_KEY = 255
 WEBRTC = ("", "webrtc", "smallwebrtc", "small_webrtc")
-ROOMS = {"daily": "voxray-daily", "livekit": "voxray-livekit"}
 FORMATS = {"json": "", "protobuf": "format=protobuf", "rtvi": "rtvi=1"}
 BOTH = {
     "createDailyRoom": "create_daily_room",
@@ -52,12 +52,12 @@ START = Doc(
         "properties": {
             "transport": {
                 "type": "string",
-                "description": '"websocket", "webrtc" (the default), or a telephone carrier of this server',
+                "description": '"websocket", "webrtc" (the default), or a carrier or room service of this server',
             },
             "body": {"type": "object", "description": "reaches the call: system_prompt, messages, greeting, …"},
             "context": {"type": "object", "description": "the same, or the system prompt itself; also in body"},
             "enableDefaultIceServers": {"type": "boolean", "description": "answer with iceConfig"},
-            "createDailyRoom": {"type": "boolean", "description": "not available in this version"},
+            "createDailyRoom": {"type": "boolean", "description": 'the same as transport "daily"'},
             "format": {
                 "type": "string",
                 "enum": list(FORMATS),
@@ -75,12 +75,16 @@ START = Doc(
                     "iceConfig": {"type": "object", "properties": {"iceServers": {"type": "array", "items": {}}}},
                     "wsUrl": {"type": "string"},
                     "token": {"type": "string"},
+                    "url": {"type": "string", "description": "of a LiveKit server"},
+                    "dailyRoom": {"type": "string"},
+                    "dailyToken": {"type": "string"},
                 },
             },
         ),
         400: ("The body is no JSON object", None),
         422: ("A field is wrong, or this server has no such transport", None),
-        500: ("The session could not be kept", None),
+        500: ("The session could not be kept, or the room not be made", None),
+        503: ("A room is wanted, and no call can be taken now; see Retry-After", None),
     },
     merged=True,
 )
@@ -103,8 +107,10 @@ class Ways:
     origin: Callable[[Scope], tuple[str, str]]
     socket: bool = True
     formats: Collection[str] = ("",)
-    ice_servers: Sequence[Any] = ()
+    ice_servers: Sequence[Mapping[str, Any]] = ()
     lines: Lines | None = None
+    rooms: Mapping[str, Rooms] = field(default_factory=dict)
+    arrivals: Arrivals | None = None  # wherever there are rooms
 
 
 def start_endpoint(sessions: Sessions, ways: Ways) -> Endpoint:
@@ -153,10 +159,10 @@ class _Start:
             return bare(await self._websocket(request, origin))
         if self._ways.lines is not None and request.transport in carriers:
             return merged_success(scope, await self._phone(request, self._ways.lines, origin))
-        if request.transport in ROOMS:
-            message = f"{ROOMS[request.transport]} is not installed in this version"
-            raise Refusal(ErrorCode.VALIDATION_ERROR, message, details=[("transport", message)])
-        known = ", ".join(["webrtc", *(["websocket"] if self._ways.socket else []), *carriers])
+        if self._ways.arrivals is not None and request.transport in self._ways.rooms:
+            rooms = self._ways.rooms[request.transport]
+            return merged_success(scope, await self._room(scope, request, rooms, self._ways.arrivals))
+        known = ", ".join(["webrtc", *(["websocket"] if self._ways.socket else []), *carriers, *self._ways.rooms])
         message = f'This server has no transport "{request.transport[:40]}"'
         raise Refusal(ErrorCode.VALIDATION_ERROR, message, details=[("transport", f"one of {known}")])
 
@@ -165,13 +171,26 @@ class _Start:
         record = await self._sessions.create(request.body, enable_default_ice_servers=ice)
         data: dict[str, Any] = {"sessionId": record.session_id}
         if ice:
-            data["iceConfig"] = {"iceServers": [ice_server(each) for each in self._ways.ice_servers]}
+            data["iceConfig"] = {"iceServers": list(self._ways.ice_servers)}
         return data
 
     async def _websocket(self, request: StartRequest, origin: Origin) -> dict[str, Any]:
         query = socket_query(request.format, self._ways.formats)
         url = origin.socket(SOCKET) + (f"?{query}" if query else "")
         return {"wsUrl": url, "token": await self._sessions.issue(request.body)}
+
+    async def _room(self, scope: Scope, request: StartRequest, rooms: Rooms, arrivals: Arrivals) -> dict[str, Any]:
+        arrivals.admit()
+        record = await self._sessions.create(request.body)
+        try:
+            room = await rooms.create(record.session_id)
+        except ProviderError as error:
+            await self._sessions.forget(record.session_id)
+            logger.error("a room could not be made", extra={"error": str(error)})
+            raise Refusal(ErrorCode.INTERNAL_ERROR, "The room could not be made") from error
+        info = facts_of(scope, record.session_id, rooms.name, request.body)
+        arrivals.in_room(rooms, room, info)
+        return {"sessionId": record.session_id, **room.invitation}
 
     async def _phone(self, request: StartRequest, lines: Lines, origin: Origin) -> dict[str, Any]:
         token = lines.announced.token()
@@ -191,24 +210,9 @@ def socket_query(wanted: str, formats: Collection[str]) -> str:
     return installed.get(wanted or "protobuf", "")
 
 
-def ice_server(entry: Any) -> dict[str, Any]:
-    """A configured ICE server as browsers take it."""
-    if isinstance(entry, str):
-        return {"urls": [entry]}
-    urls = entry.get("urls", [])
-    rest = {name: entry[name] for name in ("username", "credential") if entry.get(name)}
-    return {"urls": [urls] if isinstance(urls, str) else list(urls), **rest}
-
-
 def parse_start(raw: bytes) -> StartRequest:
     """The body of `POST /start`; an empty one asks for nothing special. Raises Refusal."""
-    try:
-        parsed = json.loads(raw or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise Refusal(ErrorCode.BAD_REQUEST, "Invalid JSON") from error
-    if not isinstance(parsed, dict):
-        raise Refusal(ErrorCode.BAD_REQUEST, "Invalid JSON: an object is expected")
-    given = {name: value for name, value in parsed.items() if value is not None}
+    given = {name: value for name, value in json_object(raw).items() if value is not None}
     for name, other in BOTH.items():
         if other in given:
             given.setdefault(name, given[other])

@@ -1,0 +1,121 @@
+"""Phone calls that a room service holds: its webhook makes a room, and the agent waits for the caller there."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from voxray.errors import ProviderError, StoreError
+from voxray.protocols.rooms import DialIn, Rooms, WebhookFieldsError
+from voxray.server.arrivals import Arrivals, facts_of
+from voxray.server.envelope import ErrorCode, Receive, Refusal, Scope, Send, merged_success, respond
+from voxray.server.guard import header, unauthorized
+from voxray.server.idempotency import Idempotency
+from voxray.server.routes.endpoint import Doc, Endpoint
+from voxray.server.sessions import Sessions
+from voxray.server.telephony.lines import Origin
+from voxray.server.telephony.routes import read_webhook
+
+logger = logging.getLogger(__name__)
+
+DIAL_IN = Doc(
+    summary="A phone call for a room",
+    description="The room service's webhook. X-Webhook-Secret must be the configured one; a signature of the service "
+    "is checked where its secret is configured. The same call announced again gets the same room.",
+    tags=("telephony",),
+    headers={"X-Webhook-Secret": "daily_dialin_webhook_secret of the configuration"},
+    request={
+        "type": "object",
+        "properties": {
+            "From": {"type": "string"},
+            "To": {"type": "string"},
+            "callId": {"type": "string"},
+            "callDomain": {"type": "string"},
+            "test": {"description": "anything true: the service only tries the address"},
+        },
+    },
+    responses={
+        200: ("A test", {"type": "object", "properties": {"status": {"type": "string", "enum": ["OK"]}}}),
+        201: (
+            "The room is there",
+            {
+                "type": "object",
+                "properties": {
+                    "sessionId": {"type": "string", "format": "uuid"},
+                    "dailyRoom": {"type": "string"},
+                    "dailyToken": {"type": "string"},
+                },
+            },
+        ),
+        400: ("The body is no JSON object", None),
+        401: ("The secret or the signature is wrong", None),
+        422: ("Fields are missing", None),
+        500: ("The room could not be made", None),
+        503: ("No call can be taken now; see Retry-After", None),
+    },
+    merged=True,
+)
+
+
+def dial_in_endpoints(
+    services: Sequence[Rooms], arrivals: Arrivals, sessions: Sessions, *, secret: str
+) -> list[Endpoint]:
+    """The webhooks of the services that bring phone calls."""
+    return [
+        Endpoint(
+            name=f"{rooms.name}_dial_in",
+            path=rooms.dial_in_path,
+            handlers={"POST": _DialIn(rooms, arrivals, sessions, secret).post},
+            docs={"POST": DIAL_IN},
+        )
+        for rooms in services
+        if rooms.dial_in_path
+    ]
+
+
+class _DialIn:
+    def __init__(self, rooms: Rooms, arrivals: Arrivals, sessions: Sessions, secret: str) -> None:
+        self._rooms = rooms
+        self._arrivals = arrivals
+        self._sessions = sessions
+        self._secret = secret
+        self._answers = Idempotency()  # a service that waits too long asks again
+
+    async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = header(scope, b"x-webhook-secret").strip()
+        if self._secret and not hmac.compare_digest(given.encode(), self._secret.encode()):
+            raise unauthorized("Unauthorized")
+        webhook = await read_webhook(scope, receive, Origin("https", header(scope, b"host")))
+        if self._rooms.refusal(webhook):
+            raise unauthorized("Signature not accepted")
+        try:
+            dial_in = self._rooms.dial_in(webhook)
+        except WebhookFieldsError as error:
+            details = [(name, "required") for name in error.missing]
+            raise Refusal(ErrorCode.VALIDATION_ERROR, "Validation failed", details=details) from error
+        except ValueError as error:
+            raise Refusal(ErrorCode.BAD_REQUEST, "Invalid JSON") from error
+        if dial_in is None:
+            await respond(scope, send, 200, merged_success(scope, {"status": "OK"}))
+            return
+
+        async def make() -> bytes:
+            return merged_success(scope, await self._room(scope, dial_in))
+
+        await respond(scope, send, 201, await self._answers.answer("", dial_in.call_id, make))
+
+    async def _room(self, scope: Scope, dial_in: DialIn) -> dict[str, Any]:
+        self._arrivals.admit()
+        try:
+            record = await self._sessions.create({"phone": {"call_id": dial_in.call_id}})
+            room = await self._rooms.create(record.session_id, dial_in)
+        except (ProviderError, StoreError) as error:
+            logger.error("a room for a phone call could not be made", extra={"error": str(error)})
+            raise Refusal(ErrorCode.INTERNAL_ERROR, "The room could not be made") from error
+        name = self._rooms.name
+        phone = {"carrier": name, "caller": dial_in.caller, "callee": dial_in.callee}
+        info = facts_of(scope, record.session_id, name, record.body, **phone)
+        self._arrivals.in_room(self._rooms, room, info)
+        return {"sessionId": record.session_id, **room.invitation}
