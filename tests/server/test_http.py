@@ -215,7 +215,6 @@ async def test_metrics_are_exposed_or_switched_off() -> None:
 async def test_the_api_document_describes_every_route() -> None:
     async with serving(extra=[echo(keyed=True)]) as server:
         document = (await server.http.get("/swagger/doc.json")).json()
-        page = await server.http.get("/swagger/")
     assert document["swagger"] == "2.0"
     assert document["basePath"] == "/api/v1"
     assert set(document["paths"]) == {"/health", "/ready", "/echo", "/start", "/ws"}
@@ -223,7 +222,6 @@ async def test_the_api_document_describes_every_route() -> None:
     assert document["paths"]["/echo"]["post"]["security"]
     codes = document["definitions"]["Error"]["properties"]["error"]["properties"]["code"]["enum"]
     assert len(codes) == 10
-    assert "http" not in page.text.replace("http-equiv", "").split("<script>")[0]
     names = [op["operationId"] for item in document["paths"].values() for op in item.values()]
     assert len(names) == len(set(names))
 

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from voxray import __version__
-from voxray.server.envelope import ErrorCode
-from voxray.server.routes.endpoint import PREFIX, Doc, Endpoint
+from voxray.server.openapi_parts import (
+    DEFINITIONS,
+    ERROR_HEADERS,
+    GENERAL,
+    INTRODUCTION,
+    OPTIONS_HEADERS,
+    PARAMETERS,
+    REQUEST_ID,
+    SECURITY,
+    TAGS,
+)
+from voxray.server.routes.endpoint import PREFIX, Doc, Endpoint, Told
 
-_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "message", "requestId"],
-            "properties": {
-                "code": {"type": "string", "enum": [code.name for code in ErrorCode]},
-                "message": {"type": "string"},
-                "requestId": {"type": "string"},
-                "details": {
-                    "type": "array",
-                    "description": "Validation errors only",
-                    "items": {
-                        "type": "object",
-                        "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-                    },
-                },
-            },
-        },
-        "info": {"type": "string", "description": "The message again; POST /start only"},
-        "detail": {"type": "string", "description": "The same"},
-    },
-}
-_META = {"type": "object", "properties": {"requestId": {"type": "string"}}}
+JSON = "application/json"
+PLAIN_PATHS = "x-unversioned-paths"
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 def make_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
@@ -43,84 +32,147 @@ def make_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     versioned: dict[str, Any] = {}
     plain: dict[str, Any] = {}
     for endpoint in endpoints:
-        item = {method.lower(): _operation(endpoint, method, doc) for method, doc in endpoint.docs.items()}
-        if endpoint.versioned:
-            versioned[endpoint.versioned] = item
-        if endpoint.path:
+        if endpoint.versioned and endpoint.docs:
+            versioned[plain_braces(endpoint.versioned)] = _operations(endpoint, endpoint.versioned, "")
+        if endpoint.path and endpoint.docs:
             suffix = "Plain" if endpoint.versioned else ""
-            plain[endpoint.path] = {
-                method: {**operation, "operationId": operation["operationId"] + suffix}
-                for method, operation in item.items()
-            }
+            plain[plain_braces(endpoint.path)] = _operations(endpoint, endpoint.path, suffix)
     return {
         "swagger": "2.0",
         "info": {
             "title": "Voxray",
             "version": __version__,
-            "description": "Voice agents over HTTP and websockets. Paths without /api/v1 stay for older clients.",
+            "description": INTRODUCTION,
+            "license": {"name": "Apache-2.0"},
         },
         "basePath": PREFIX,
-        "consumes": ["application/json"],
-        "produces": ["application/json"],
-        "securityDefinitions": {
-            "bearer": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Bearer <key>"},
-            "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            "query": {"type": "apiKey", "in": "query", "name": "api_key", "description": "websockets only"},
-        },
-        "definitions": {"Error": _ERROR, "Meta": _META},
+        "consumes": [JSON],
+        "produces": [JSON],
+        "tags": TAGS,
+        "securityDefinitions": SECURITY,
+        "definitions": DEFINITIONS,
+        "parameters": PARAMETERS,
+        "responses": GENERAL,
         "paths": versioned,
-        "x-unversioned-paths": plain,
+        PLAIN_PATHS: plain,
     }
 
 
-def _operation(endpoint: Endpoint, method: str, doc: Doc) -> dict[str, Any]:
+def unversioned(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`make_document`'s paths without a version, as a document of their own."""
+    return {
+        **{name: part for name, part in document.items() if name != PLAIN_PATHS},
+        "basePath": "/",
+        "paths": document[PLAIN_PATHS],
+    }
+
+
+def plain_braces(path: str) -> str:
+    """A path as documents write it: `{rest:path}` is `{rest}`."""
+    return re.sub(r"\{(\w+):\w+\}", r"{\1}", path)
+
+
+def _operations(endpoint: Endpoint, path: str, suffix: str) -> dict[str, Any]:
+    item = {method.lower(): _operation(endpoint, path, method, doc) for method, doc in endpoint.docs.items()}
+    if endpoint.cors:
+        item["options"] = _preflight(endpoint, path)
+    for operation in item.values():
+        operation["operationId"] += suffix
+    return item
+
+
+def _operation(endpoint: Endpoint, path: str, method: str, doc: Doc) -> dict[str, Any]:
+    takes_body = method in WITH_BODY
+    produces = [doc.produces] if isinstance(doc.produces, str) else doc.produces
     operation: dict[str, Any] = {
         "operationId": endpoint.name + method.capitalize(),
         "summary": doc.summary,
         "tags": list(doc.tags),
-        "produces": [doc.produces],
-        "parameters": _parameters(endpoint, doc),
+        # Errors are JSON everywhere, and 2.0 cannot name media types by status.
+        "produces": [*produces, *([JSON] if JSON not in produces else [])],
+        "parameters": _parameters(path, doc, takes_body),
         "responses": {
-            str(status): _response(status, *meaning, merged=doc.merged) for status, meaning in doc.responses.items()
+            str(status): _response(endpoint, doc, status, told) for status, told in _answers(endpoint, doc, takes_body)
         },
     }
     if doc.description:
         operation["description"] = doc.description
+    if takes_body:
+        operation["consumes"] = list(doc.consumes)
+    if is_socket(doc):
+        operation["x-websocket"] = True
     if endpoint.keyed:
-        operation["security"] = [{"bearer": []}, {"apiKey": []}, *([{"query": []}] if _is_socket(doc) else [])]
-        operation["responses"].setdefault("401", _response(401, "Key missing or wrong", None))
+        operation["security"] = [{"bearer": []}, {"apiKey": []}, *([{"query": []}] if is_socket(doc) else [])]
     return operation
 
 
-def _parameters(endpoint: Endpoint, doc: Doc) -> list[dict[str, Any]]:
-    request_id = {"name": "X-Request-ID", "in": "header", "type": "string", "description": "Comes back, and is logged"}
-    parameters: list[dict[str, Any]] = [request_id]
-    parameters += [
-        {"name": part.strip("{}"), "in": "path", "required": True, "type": "string"}
-        for part in endpoint.path.split("/")
-        if part.startswith("{")
-    ]
-    parameters += [
-        {"name": name, "in": "query", "type": "string", "description": text} for name, text in doc.query.items()
-    ]
-    parameters += [
-        {"name": name, "in": "header", "type": "string", "description": text} for name, text in doc.headers.items()
-    ]
-    if doc.request is not None:
-        parameters.append({"name": "body", "in": "body", "schema": dict(doc.request)})
-    return parameters
+def _answers(endpoint: Endpoint, doc: Doc, takes_body: bool) -> list[tuple[int, tuple[str, Mapping[str, Any] | None]]]:
+    """The statuses of an operation in order, with those that nobody writes down each time."""
+    found = {500: ("A fault of the server; its log has it", None)}
+    if endpoint.keyed:
+        found[401] = ("The key is missing or wrong", None)
+    if takes_body:
+        found[400] = ("The body cannot be read, or is too large", None)
+        found[408] = ("The body did not arrive in time", None)
+    return sorted({**found, **doc.responses}.items())
 
 
-def _response(status: int, meaning: str, data: Mapping[str, Any] | None, *, merged: bool = False) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": meaning}
-    if status >= 400:
-        response["schema"] = {"$ref": "#/definitions/Error"}
+def _response(endpoint: Endpoint, doc: Doc, status: int, told: tuple[str, Mapping[str, Any] | None]) -> dict[str, Any]:
+    meaning, data = told
+    headers = {"X-Request-ID": REQUEST_ID, **ERROR_HEADERS.get(status, {})}
+    response: dict[str, Any] = {"description": meaning or HTTPStatus(status).phrase, "headers": headers}
+    if status >= 400 and data is None:
+        response["schema"] = {"$ref": "#/definitions/" + ("PlainError" if endpoint.plain_errors else "Error")}
+    elif data is not None and status < 400 and doc.enveloped:
+        response["schema"] = _enveloped(data, merged=doc.merged)
     elif data is not None:
-        own = data.get("properties", {}) if merged else {}
-        properties = {**own, "data": dict(data), "meta": {"$ref": "#/definitions/Meta"}}
-        response["schema"] = {"type": "object", "properties": properties}
+        response["schema"] = dict(data)
     return response
 
 
-def _is_socket(doc: Doc) -> bool:
+def _enveloped(data: Mapping[str, Any], *, merged: bool) -> dict[str, Any]:
+    own = {"data": dict(data), "meta": {"$ref": "#/definitions/Meta"}}
+    if merged:  # some of its answers are bare, so that nothing is sure
+        return {"type": "object", "properties": {**data.get("properties", {}), **own}}
+    return {"type": "object", "required": ["data", "meta"], "properties": own}
+
+
+def _parameters(path: str, doc: Doc, takes_body: bool) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [{"$ref": "#/parameters/RequestId"}]
+    parameters += _path_parameters(path, doc)
+    parameters += [_parameter(name, "query", told) for name, told in doc.query.items()]
+    parameters += [_parameter(name, "header", told) for name, told in doc.headers.items()]
+    if takes_body:
+        parameters += [_parameter(name, "formData", told) for name, told in doc.form.items()]
+    if doc.request is not None:
+        required = bool(doc.request.get("required"))
+        parameters.append({"name": "body", "in": "body", "required": required, "schema": dict(doc.request)})
+    return parameters
+
+
+def _path_parameters(path: str, doc: Doc) -> list[dict[str, Any]]:
+    names = re.findall(r"\{(\w+)\}", plain_braces(path))
+    return [{**_parameter(name, "path", doc.path.get(name, "")), "required": True} for name in names]
+
+
+def _parameter(name: str, place: str, told: Told) -> dict[str, Any]:
+    facts = {"description": told} if isinstance(told, str) else dict(told)
+    return {"name": name, "in": place, "type": "string", **{key: value for key, value in facts.items() if value != ""}}
+
+
+def _preflight(endpoint: Endpoint, path: str) -> dict[str, Any]:
+    doc = next(iter(endpoint.docs.values()))
+    headers = {"X-Request-ID": REQUEST_ID, **OPTIONS_HEADERS}
+    return {
+        "operationId": endpoint.name + "Options",
+        "summary": "What browsers ask first",
+        "description": "Answered without a key. Which origins may read answers is said by `cors_allowed_origins`.",
+        "tags": list(doc.tags),
+        "produces": [JSON],
+        "parameters": [{"$ref": "#/parameters/RequestId"}, *_path_parameters(path, doc)],
+        "responses": {"204": {"description": "What is allowed", "headers": headers}},
+    }
+
+
+def is_socket(doc: Doc) -> bool:
     return 101 in doc.responses

@@ -13,19 +13,30 @@ PREFIX = "/api/v1"
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+Told = str | Mapping[str, Any]
+"""A parameter: its description, or all that OpenAPI 2.0 knows of it. A string that may be left out, unless it says."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doc:
     """One operation for people: `request` is the JSON Schema of the body, `responses` maps a status to its meaning and
-    the schema of `data` (None: no JSON body)."""
+    the schema of `data` (None: no JSON body; for errors: the usual envelope).
+
+    What every route may answer is added by itself: 401 where a key is needed, 400 and 408 where there is a body, 500.
+    """
 
     summary: str
     tags: tuple[str, ...]
     description: str = ""
     request: Mapping[str, Any] | None = None
-    query: Mapping[str, str] = field(default_factory=dict)  # parameter to description
-    headers: Mapping[str, str] = field(default_factory=dict)  # the same
+    consumes: tuple[str, ...] = ("application/json",)
+    path: Mapping[str, Told] = field(default_factory=dict)  # by the parameter's name
+    query: Mapping[str, Told] = field(default_factory=dict)
+    headers: Mapping[str, Told] = field(default_factory=dict)
+    form: Mapping[str, Told] = field(default_factory=dict)  # fields of a form, where the body is one
     responses: Mapping[int, tuple[str, Mapping[str, Any] | None]] = field(default_factory=dict)
-    produces: str = "application/json"
+    produces: str | tuple[str, ...] = "application/json"
+    enveloped: bool = True  # False: the answer is `data` itself
     merged: bool = False  # the fields of `data` stand at the top as well
 
 

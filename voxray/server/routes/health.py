@@ -11,7 +11,12 @@ from voxray.server.envelope import ErrorCode, Receive, Refusal, Scope, Send, res
 from voxray.server.routes.endpoint import Doc, Endpoint
 
 PING_SECS = 3.0
-_STATUS = {"type": "object", "properties": {"status": {"type": "string", "enum": ["ok"]}}}
+_STATUS = {
+    "type": "object",
+    "required": ["status"],
+    "properties": {"status": {"type": "string", "enum": ["ok"]}},
+    "example": {"status": "ok"},
+}
 
 
 def health() -> Endpoint:

@@ -23,7 +23,8 @@ def metrics_endpoint(metrics: Metrics) -> Endpoint:
     doc = Doc(
         summary="Metrics in Prometheus' text format",
         tags=("operations",),
-        responses={200: ("The metrics", None), 204: ("Metrics are switched off", None)},
+        responses={200: ("The metrics", {"type": "string"}), 204: ("Metrics are switched off", None)},
         produces="text/plain",
+        enveloped=False,
     )
     return Endpoint(name="metrics", path="/metrics", handlers={"GET": get}, docs={"GET": doc})
