@@ -158,7 +158,8 @@ def parse_candidates(raw: bytes) -> tuple[str, list[Candidate]]:
     """The connection's id and the candidates of a PATCH; "" and none where they are left out. Odd candidates are
     skipped. Raises Refusal."""
     given = json_object(raw)
-    pc_id, listed = given.get("pc_id") or "", given.get("candidates") or []
+    given = {"pc_id": "", "candidates": [], **{name: value for name, value in given.items() if value is not None}}
+    pc_id, listed = given["pc_id"], given["candidates"]
     if not isinstance(pc_id, str) or len(pc_id) > MAX_NAME:
         details = [("pc_id", f"must be a string of at most {MAX_NAME} characters")]
         raise Refusal(ErrorCode.VALIDATION_ERROR, "pc_id is wrong", details=details)
