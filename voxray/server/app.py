@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,8 +15,10 @@ from voxray.server.guard import BODY_SECS, Gate, Guarded, is_loopback
 from voxray.server.middleware import Observed, Recovery, RequestIds
 from voxray.server.offers import Offers
 from voxray.server.openapi import make_document
+from voxray.server.routes.console import console_endpoints
 from voxray.server.routes.docs import docs_endpoints
-from voxray.server.routes.endpoint import PREFIX, Doc, Endpoint
+from voxray.server.routes.endpoint import PREFIX, Endpoint
+from voxray.server.routes.foreign import listener_docs, socket_endpoints
 from voxray.server.routes.health import health, ready
 from voxray.server.routes.metrics import metrics_endpoint
 from voxray.server.routes.offers import offer_endpoints
@@ -30,28 +32,16 @@ from voxray.server.telephony.routes import phone_endpoints
 from voxray.server.telephony.socket import MediaSocket
 from voxray.specs import SerializerSpec
 
-SOCKET_DOC = Doc(
-    summary="A call over a websocket",
-    description="Binary messages are PCM16 mono: 16 kHz in, 24 kHz out. Text messages are frames in JSON.",
-    tags=("calls",),
-    query={
-        "rtvi": "anything but 0 and false: RTVI messages",
-        "format": '"protobuf" or "json"; json is the default',
-        "api_key": "the key, for browsers, which cannot set headers",
-        "token": "instead of the key: the one-time token that POST /start gave",
-    },
-    responses={
-        101: ("The call begins", None),
-        400: ("The format is not installed", None),
-        403: ("The page's origin is not allowed", None),
-        503: ("No call can be taken now; see Retry-After", None),
-    },
-)
 
-
-def create_app(runtime: Runtime, *, extra: Sequence[Endpoint] = (), body_secs: float = BODY_SECS) -> ASGIApp:
-    """All routes of `runtime`'s server, inside recovery, metrics and request ids. `extra` adds endpoints;
-    `body_secs` is the time for a request's body."""
+def create_app(
+    runtime: Runtime,
+    *,
+    about: Mapping[str, Any] | None = None,
+    extra: Sequence[Endpoint] = (),
+    body_secs: float = BODY_SECS,
+) -> ASGIApp:
+    """All routes of `runtime`'s server, inside recovery, metrics and request ids. `about` is what the console says of
+    the agent: title, heading, text, sayings. `extra` adds endpoints; `body_secs` is the time for a request's body."""
     settings = runtime.settings
     gate = Gate(
         api_key=settings.server_api_key,
@@ -65,11 +55,14 @@ def create_app(runtime: Runtime, *, extra: Sequence[Endpoint] = (), body_secs: f
     sessions = Sessions(runtime.session_store or MemoryStore(), ttl_secs=settings.session_ttl_secs)
     arrivals = Arrivals(runtime.calls, runtime.tasks, sessions) if runtime.tasks else None
     listening = [route for listener in runtime.listeners for route in listener.routes(runtime.calls.answer)]
+    described = listener_docs(listening)  # before the gate takes their methods away
+    ways = _ways(runtime, listening, origin, arrivals)
+    console = console_endpoints(_told(runtime, ways, about or {})) if settings.console else []
     endpoints = [
         health(),
         ready(runtime.session_store.ping if runtime.session_store else None, lambda: runtime.calls.draining),
         metrics_endpoint(runtime.metrics),
-        start_endpoint(sessions, _ways(runtime, listening, origin, arrivals)),
+        start_endpoint(sessions, ways),
         *extra,
     ]
     if runtime.peers is not None and arrivals is not None:
@@ -78,9 +71,12 @@ def create_app(runtime: Runtime, *, extra: Sequence[Endpoint] = (), body_secs: f
         secret = settings.daily_dialin_webhook_secret
         endpoints += dial_in_endpoints(runtime.rooms, arrivals, sessions, secret=secret)
     if runtime.lines is not None:
-        endpoints += phone_endpoints(runtime.lines, settings.proxy_host, settings.telephony.trusted_proxies)
-    documented = [*endpoints, *_documented(listening)]
-    endpoints += docs_endpoints(partial(make_document, documented))
+        # Carriers call at `/`, too: their route shows the page to everybody else.
+        index = console.pop(0).handlers["GET"] if console else None
+        endpoints += phone_endpoints(runtime.lines, settings.proxy_host, settings.telephony.trusted_proxies, index)
+    endpoints += console
+    endpoints += socket_endpoints(listening, media=SOCKET_PATH if runtime.lines else "")
+    endpoints += docs_endpoints(lambda: make_document([*endpoints, *described]))
     routes = [route for endpoint in endpoints for route in _routes(endpoint, gate)]
     routes += [_guarded(route, gate, sessions) for route in listening]
     if runtime.lines is not None:
@@ -122,6 +118,13 @@ def _ways(
     )
 
 
+def _told(runtime: Runtime, ways: Ways, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What the console is told of this server. WebRTC needs peers, and somebody to look after their calls."""
+    offered = {"websocket": ways.socket, "webrtc": runtime.peers is not None and ways.arrivals is not None}
+    transports = [name for name, is_on in offered.items() if is_on]
+    return {**about, "transports": transports, "key": bool(runtime.settings.server_api_key)}
+
+
 def _guarded(route: BaseRoute, gate: Gate, sessions: Sessions) -> BaseRoute:
     """A listener's route behind the gate: it needs the key or a token, and a call's socket needs admission."""
     if isinstance(route, WebSocketRoute):
@@ -130,19 +133,6 @@ def _guarded(route: BaseRoute, gate: Gate, sessions: Sessions) -> BaseRoute:
         route.app = Guarded(route.app, gate, name=route.name, methods=route.methods, keyed=True, cors=True)
         route.methods = set()  # the gate answers wrong methods, in our envelope
     return route
-
-
-def _documented(routes: Sequence[BaseRoute]) -> list[Endpoint]:
-    """What the API document says of the websockets."""
-    paths = [route.path for route in routes if isinstance(route, WebSocketRoute)]
-    found = []
-    for path in paths:
-        if not path.startswith(PREFIX):
-            twin = path if PREFIX + path in paths else ""
-            name = path.strip("/").replace("/", "_")
-            docs: dict[str, Any] = {"GET": SOCKET_DOC}
-            found.append(Endpoint(name=name, path=path, versioned=twin, handlers={}, docs=docs, keyed=True))
-    return found
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

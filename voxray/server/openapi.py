@@ -103,7 +103,10 @@ def _operation(endpoint: Endpoint, path: str, method: str, doc: Doc) -> dict[str
         operation["x-websocket"] = True
     if endpoint.keyed:
         operation["security"] = [{"bearer": []}, {"apiKey": []}, *([{"query": []}] if is_socket(doc) else [])]
-    return operation
+    added = dict(doc.operation)
+    operation["parameters"] += added.pop("parameters", [])
+    operation["responses"] |= added.pop("responses", {})
+    return {**operation, **added}
 
 
 def _answers(endpoint: Endpoint, doc: Doc, takes_body: bool) -> list[tuple[int, tuple[str, Mapping[str, Any] | None]]]:
@@ -132,8 +135,9 @@ def _response(endpoint: Endpoint, doc: Doc, status: int, told: tuple[str, Mappin
 
 def _enveloped(data: Mapping[str, Any], *, merged: bool) -> dict[str, Any]:
     own = {"data": dict(data), "meta": {"$ref": "#/definitions/Meta"}}
-    if merged:  # some of its answers are bare, so that nothing is sure
-        return {"type": "object", "properties": {**data.get("properties", {}), **own}}
+    if merged:  # some of these answers are bare
+        required = {"required": data["required"]} if "required" in data else {}
+        return {"type": "object", **required, "properties": {**data.get("properties", {}), **own}}
     return {"type": "object", "required": ["data", "meta"], "properties": own}
 
 

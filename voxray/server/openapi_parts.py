@@ -17,6 +17,7 @@ TAGS = [
     {"name": "health", "description": "For load balancers"},
     {"name": "calls", "description": "Starting and holding calls"},
     {"name": "telephony", "description": "Telephone carriers"},
+    {"name": "plugins", "description": "What plugins serve"},
     {"name": "operations", "description": "Watching the server, and this document"},
 ]
 SECURITY = {
@@ -75,6 +76,7 @@ REQUEST_ID = {"type": "string", "description": "The request's id"}
 ERROR_HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"type": "string", "description": "Bearer"}},
     405: {"Allow": {"type": "string", "description": "The methods of this path"}},
+    426: {"Upgrade": {"type": "string", "description": "websocket"}},
     503: {"Retry-After": {"type": "string", "description": "Seconds to wait, where that is known"}},
 }
 OPTIONS_HEADERS = {

@@ -86,7 +86,7 @@ def docs_endpoints(document: Callable[[], Mapping[str, Any]]) -> list[Endpoint]:
         path={"file": {"description": "its name", "enum": list(FILES)}},
         produces=tuple(sorted({kind.partition(";")[0] for kind in FILES.values()})),
         enveloped=False,
-        responses={200: ("The file", {"type": "file"}), 404: ("The page has no such file", None)},
+        responses={200: ("The file", None), 404: ("The page has no such file", None)},
     )
     return [
         Endpoint(name="swagger", path="/swagger", handlers={"GET": _redirect}, docs={"GET": there}),

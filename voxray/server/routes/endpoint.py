@@ -38,6 +38,7 @@ class Doc:
     produces: str | tuple[str, ...] = "application/json"
     enveloped: bool = True  # False: the answer is `data` itself
     merged: bool = False  # the fields of `data` stand at the top as well
+    operation: Mapping[str, Any] = field(default_factory=dict)  # further parts, as OpenAPI 2.0 has them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

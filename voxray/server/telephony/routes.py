@@ -2,58 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 from voxray.errors import ProviderError, StoreError
 from voxray.protocols.carrier import Carrier, Webhook
+from voxray.server.bodies import json_object, read_body
 from voxray.server.envelope import ErrorCode, Receive, Refusal, Scope, Send, respond, success
-from voxray.server.routes.endpoint import Doc, Endpoint
+from voxray.server.routes.endpoint import Endpoint, Handler
 from voxray.server.telephony.address import public_origin, public_url
+from voxray.server.telephony.docs import FORM, dial_doc, webhook_doc
 from voxray.server.telephony.lines import Lines, Origin
 
-FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 500
 
-WEBHOOK = Doc(
-    summary="A carrier's webhook",
-    description="Answered with the carrier's own document. Its signature is checked when the secret is configured.",
-    tags=("telephony",),
-    responses={200: ("What the carrier should do", None), 403: ("The proof does not hold", None)},
-    produces="application/xml",
-)
-DIAL = Doc(
-    summary="Place a phone call",
-    tags=("telephony",),
-    request={
-        "type": "object",
-        "required": ["to"],
-        "properties": {
-            "to": {"type": "string", "description": "number to call, E.164"},
-            "from": {"type": "string", "description": "our number; telephony.caller_id by default"},
-            "carrier": {"type": "string", "description": "which carrier, where the server has several"},
-            "body": {"type": "object", "description": "reaches the session: system_prompt, messages, greeting, …"},
-        },
-    },
-    responses={
-        201: ("The carrier took the call", {"type": "object", "properties": {"callId": {"type": "string"}}}),
-        422: ("Something is missing", None),
-        503: ("The carrier did not take it", None),
-    },
-)
 
-
-def phone_endpoints(lines: Lines, proxy_host: str, trusted_proxies: Sequence[str]) -> list[Endpoint]:
-    """The webhooks of all carriers, and placing calls."""
-    return _PhoneRoutes(lines, proxy_host, trusted_proxies).endpoints()
+def phone_endpoints(
+    lines: Lines, proxy_host: str, trusted_proxies: Sequence[str], index: Handler | None = None
+) -> list[Endpoint]:
+    """The webhooks of all carriers, and placing calls. `index` answers who asks for `/` and is no carrier."""
+    return _PhoneRoutes(lines, proxy_host, trusted_proxies, index).endpoints()
 
 
 class _PhoneRoutes:
-    def __init__(self, lines: Lines, proxy_host: str, trusted_proxies: Sequence[str]) -> None:
+    def __init__(self, lines: Lines, proxy_host: str, trusted_proxies: Sequence[str], index: Handler | None) -> None:
         self._lines = lines
+        self._index = index
         self._proxy_host = proxy_host
         self._trusted_proxies = trusted_proxies
 
@@ -65,7 +42,7 @@ class _PhoneRoutes:
             path="",
             versioned="/calls",
             handlers={"POST": self._dial},
-            docs={"POST": DIAL},
+            docs={"POST": dial_doc(list(self._lines.carriers))},
             keyed=True,
             cors=True,
         )
@@ -75,9 +52,9 @@ class _PhoneRoutes:
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             await self._answer(carrier, scope, receive, send)
 
-        return Endpoint(
-            name=name, path=path, handlers={"GET": handle, "POST": handle}, docs={"GET": WEBHOOK, "POST": WEBHOOK}
-        )
+        doc = webhook_doc([carrier] if carrier else list(self._lines.carriers.values()))
+        got = replace(doc, request=None)
+        return Endpoint(name=name, path=path, handlers={"GET": handle, "POST": handle}, docs={"GET": got, "POST": doc})
 
     def origin(self, scope: Scope) -> Origin:
         return Origin(*public_origin(scope, self._proxy_host, self._trusted_proxies))
@@ -85,10 +62,14 @@ class _PhoneRoutes:
     async def _answer(self, carrier: Carrier | None, scope: Scope, receive: Receive, send: Send) -> None:
         origin = self.origin(scope)
         webhook = await read_webhook(scope, receive, origin)
+        index = self._index if carrier is None else None
         carrier = carrier or self._lines.claimed_by(webhook)
         if carrier is None or (scope["method"] == "GET" and not carrier.claims(webhook)):
             if scope["method"] != "GET":
                 raise Refusal(ErrorCode.BAD_REQUEST, "No carrier of this server sends such a request")
+            if index is not None:
+                await index(scope, receive, send)
+                return
             names = " and ".join(self._lines.carriers)
             await respond(scope, send, 200, success(scope, {"status": f"Bot started with {names}"}))
             return
@@ -126,12 +107,7 @@ class _PhoneRoutes:
 
 def parse_dial(body: bytes) -> dict[str, Any]:
     """The fields of `POST /api/v1/calls`. Raises Refusal."""
-    try:
-        parsed = json.loads(body or b"{}")
-    except ValueError as error:
-        raise Refusal(ErrorCode.BAD_REQUEST, "Invalid JSON") from error
-    if not isinstance(parsed, dict):
-        raise Refusal(ErrorCode.BAD_REQUEST, "Invalid JSON: an object is expected")
+    parsed = json_object(body)
     wrong = [
         (name, "must be a string") for name in ("to", "from", "carrier") if not isinstance(parsed.get(name, ""), str)
     ]
@@ -142,15 +118,6 @@ def parse_dial(body: bytes) -> dict[str, Any]:
     if wrong:
         raise Refusal(ErrorCode.VALIDATION_ERROR, "Validation failed", details=wrong)
     return parsed
-
-
-async def read_body(receive: Receive) -> bytes:
-    parts = []
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(parts)
 
 
 async def read_webhook(

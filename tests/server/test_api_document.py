@@ -1,0 +1,107 @@
+"""The API's documents are valid, complete, and tell what really happens."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV2SpecValidator
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+
+from tests.server.serving import Served, serving
+
+pytestmark = pytest.mark.anyio
+
+
+async def listed(request: Request) -> PlainTextResponse:
+    """Names of the rooms
+
+    In the order in which they were made.
+    ---
+    parameters:
+      - {name: limit, in: query, type: integer}
+    produces: [text/plain]
+    responses:
+      200: {description: One name a line}
+    """
+    return PlainTextResponse(request.path_params["floor"])
+
+
+async def untold(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("made")
+
+
+async def slipped(request: Request) -> PlainTextResponse:
+    """What is below is no YAML
+    ---
+    responses: {[
+    """
+    return PlainTextResponse("made")
+
+
+async def talked(socket: Any) -> None:
+    await socket.close()
+
+
+class Rooms:
+    """A plugin's listener with HTTP routes beside its socket."""
+
+    def routes(self, answer: Callable[..., Awaitable[None]]) -> Sequence[Any]:
+        return [
+            Route("/rooms/{floor:path}", listed, methods=["GET"]),
+            Route("/rooms", untold, methods=["POST", "DELETE"]),
+            Route("/slipped", slipped),
+            WebSocketRoute("/rooms/talk", talked, name="rooms"),
+        ]
+
+
+async def documents(server: Served) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The one below /api/v1, and that of paths without a version."""
+    versioned = (await server.http.get("/swagger/doc.json")).json()
+    return versioned, (await server.http.get("/swagger/unversioned.json")).json()
+
+
+async def test_both_documents_are_valid() -> None:
+    async with serving(listeners=[Rooms()]) as server:
+        made = await documents(server)
+    assert [document["basePath"] for document in made] == ["/api/v1", "/"]
+    for document in made:
+        assert list(OpenAPIV2SpecValidator(document).iter_errors()) == []
+
+
+async def test_names_of_operations_are_unique() -> None:
+    async with serving() as server:
+        versioned, plain = await documents(server)
+    items = [*versioned["paths"].values(), *plain["paths"].values()]
+    names = [operation["operationId"] for item in items for operation in item.values()]
+    assert len(names) == len(set(names))
+
+
+async def test_listeners_routes_are_told_by_their_docstrings() -> None:
+    async with serving(listeners=[Rooms()]) as server:
+        paths = (await documents(server))[1]["paths"]
+        answer = await server.http.get("/rooms/attic")
+    assert answer.text == "attic"
+    told = paths["/rooms/{floor}"]["get"]
+    assert (told["summary"], told["description"]) == ("Names of the rooms", "In the order in which they were made.")
+    assert told["produces"] == ["text/plain"]
+    assert [it.get("name") for it in told["parameters"]] == [None, "floor", "limit"]
+    assert told["responses"]["200"] == {"description": "One name a line"}
+    assert {"401", "500"} < set(told["responses"])
+    assert set(paths["/rooms"]) == {"post", "delete", "options"}
+    assert "default" in paths["/rooms"]["post"]["responses"]
+    assert paths["/slipped"]["get"]["summary"] == "What is below is no YAML"
+    assert "101" in paths["/rooms/talk"]["get"]["responses"]
+
+
+async def test_a_path_for_websockets_says_so_to_who_asks_for_none() -> None:
+    async with serving() as server:
+        got = await server.http.get("/api/v1/ws")
+        posted = await server.http.post("/ws")
+    assert got.status_code == 426
+    assert got.headers["upgrade"] == "websocket"
+    assert got.json()["error"]["message"] == "This path is for websockets"
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
