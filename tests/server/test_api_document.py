@@ -21,11 +21,9 @@ async def listed(request: Request) -> PlainTextResponse:
 
     In the order in which they were made.
     ---
-    parameters:
-      - {name: limit, in: query, type: integer}
-    produces: [text/plain]
-    responses:
-      200: {description: One name a line}
+    {"parameters": [{"name": "limit", "in": "query", "type": "integer"}],
+     "produces": ["text/plain"],
+     "responses": {"200": {"description": "One name a line"}}}
     """
     return PlainTextResponse(request.path_params["floor"])
 
@@ -35,9 +33,9 @@ async def untold(request: Request) -> PlainTextResponse:
 
 
 async def slipped(request: Request) -> PlainTextResponse:
-    """What is below is no YAML
+    """What is below is no JSON
     ---
-    responses: {[
+    {"responses": {[
     """
     return PlainTextResponse("made")
 
@@ -93,7 +91,7 @@ async def test_listeners_routes_are_told_by_their_docstrings() -> None:
     assert {"401", "500"} < set(told["responses"])
     assert set(paths["/rooms"]) == {"post", "delete", "options"}
     assert "default" in paths["/rooms"]["post"]["responses"]
-    assert paths["/slipped"]["get"]["summary"] == "What is below is no YAML"
+    assert paths["/slipped"]["get"]["summary"] == "What is below is no JSON"
     assert "101" in paths["/rooms/talk"]["get"]["responses"]
 
 

@@ -72,4 +72,8 @@ class Listener(Protocol):
     """A way in, made once at server start."""
 
     def routes(self, answer: Answer) -> Sequence[Any]:
-        """Starlette routes to serve. The server has checked key, origin and admission before they are called."""
+        """Starlette routes to serve. The server has checked key, origin and admission before they are called.
+
+        The API's document tells HTTP routes by the docstrings of their functions: a summary, a description, and below a
+        line `---` parts of an OpenAPI 2.0 operation as JSON.
+        """

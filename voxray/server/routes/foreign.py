@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from voxray.server.envelope import ErrorCode, Receive, Refusal, Scope, Send
@@ -84,20 +84,20 @@ def _methods(route: Route) -> list[str]:
 
 
 def _described(route: Route) -> Doc:
-    """From the docstring of the route's function: a line, more of them, and below `---` YAML, as Starlette has it."""
+    """From the docstring of the route's function: see `voxray.protocols.transport.Listener`."""
     text, _, below = (inspect.getdoc(route.endpoint) or "").partition("\n---")
     summary, _, description = text.partition("\n")
     return Doc(
         summary=summary or f"{route.name} of a plugin",
         description=description.strip(),
         tags=("plugins",),
-        operation={**_UNKNOWN, **_mapping(below)},
+        operation=_mapping(below) or _UNKNOWN,
     )
 
 
 def _mapping(text: str) -> dict[str, Any]:
     try:
-        parsed = yaml.safe_load(text)
-    except yaml.YAMLError:
+        parsed = json.loads(text)
+    except ValueError:
         return {}  # a plugin's slip must not cost the whole document
     return parsed if isinstance(parsed, dict) else {}
