@@ -137,6 +137,7 @@ def test_ice_servers_are_told_as_browsers_take_them() -> None:
         ('{"transport": "pigeon"}', 422, "VALIDATION_ERROR"),
         ('{"transport": "twilio"}', 422, "VALIDATION_ERROR"),
         ('{"transport": "websocket", "format": "protobuf"}', 422, "VALIDATION_ERROR"),
+        ('{"transport": "webrtc", "format": "morse"}', 422, "VALIDATION_ERROR"),
     ],
 )
 async def test_bad_requests_are_told_in_every_place_clients_look(content: str, status: int, code: str) -> None:

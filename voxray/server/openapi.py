@@ -10,9 +10,9 @@ from typing import Any
 from voxray import __version__
 from voxray.server.openapi_parts import (
     DEFINITIONS,
-    ERROR_HEADERS,
     GENERAL,
     INTRODUCTION,
+    MORE_HEADERS,
     OPTIONS_HEADERS,
     PARAMETERS,
     REQUEST_ID,
@@ -46,8 +46,6 @@ def make_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "basePath": PREFIX,
-        "consumes": [JSON],
-        "produces": [JSON],
         "tags": TAGS,
         "securityDefinitions": SECURITY,
         "definitions": DEFINITIONS,
@@ -122,7 +120,7 @@ def _answers(endpoint: Endpoint, doc: Doc, takes_body: bool) -> list[tuple[int, 
 
 def _response(endpoint: Endpoint, doc: Doc, status: int, told: tuple[str, Mapping[str, Any] | None]) -> dict[str, Any]:
     meaning, data = told
-    headers = {"X-Request-ID": REQUEST_ID, **ERROR_HEADERS.get(status, {})}
+    headers = {"X-Request-ID": REQUEST_ID, **MORE_HEADERS.get(status, {})}
     response: dict[str, Any] = {"description": meaning or HTTPStatus(status).phrase, "headers": headers}
     if status >= 400 and data is None:
         response["schema"] = {"$ref": "#/definitions/" + ("PlainError" if endpoint.plain_errors else "Error")}
@@ -172,7 +170,6 @@ def _preflight(endpoint: Endpoint, path: str) -> dict[str, Any]:
         "summary": "What browsers ask first",
         "description": "Answered without a key. Which origins may read answers is said by `cors_allowed_origins`.",
         "tags": list(doc.tags),
-        "produces": [JSON],
         "parameters": [{"$ref": "#/parameters/RequestId"}, *_path_parameters(path, doc)],
         "responses": {"204": {"description": "What is allowed", "headers": headers}},
     }

@@ -73,7 +73,8 @@ DEFINITIONS: dict[str, Any] = {
 }
 
 REQUEST_ID = {"type": "string", "description": "The request's id"}
-ERROR_HEADERS: dict[int, dict[str, Any]] = {
+MORE_HEADERS: dict[int, dict[str, Any]] = {
+    308: {"Location": {"type": "string"}},
     401: {"WWW-Authenticate": {"type": "string", "description": "Bearer"}},
     405: {"Allow": {"type": "string", "description": "The methods of this path"}},
     426: {"Upgrade": {"type": "string", "description": "websocket"}},
@@ -94,7 +95,7 @@ GENERAL = {
     },
     "MethodNotAllowed": {
         "description": "The path has no such method",
-        "headers": {"X-Request-ID": REQUEST_ID, **ERROR_HEADERS[405]},
+        "headers": {"X-Request-ID": REQUEST_ID, **MORE_HEADERS[405]},
         "schema": {"$ref": "#/definitions/Error"},
     },
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from voxray.server.envelope import ErrorCode, Receive, Refusal, Scope, Send
+from voxray.server.envelope import ErrorCode, Receive, Refusal, Scope, Send, respond
 from voxray.server.openapi import unversioned
 from voxray.server.routes.endpoint import Doc, Endpoint
 
@@ -79,7 +79,12 @@ def docs_endpoints(document: Callable[[], Mapping[str, Any]]) -> list[Endpoint]:
         enveloped=False,
         responses={200: ("The page", {"type": "string"})},
     )
-    there = Doc(summary="To the page", tags=_TAGS, produces="text/html", responses={308: ("It is at /swagger/", None)})
+    there = Doc(
+        summary="To the page",
+        tags=_TAGS,
+        produces="text/html",
+        responses={308: ("It is at /swagger/; see Location", None)},
+    )
     part = Doc(
         summary="A file of the page",
         tags=_TAGS,
@@ -112,9 +117,7 @@ def _document(name: str, file: str, summary: str, document: Callable[[], Mapping
 
 
 async def _redirect(scope: Scope, receive: Receive, send: Send) -> None:
-    headers = [(b"location", b"swagger/"), (b"content-length", b"0")]  # relative: a proxy may have put us anywhere
-    await send({"type": "http.response.start", "status": 308, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    await respond(scope, send, 308, b"", [(b"location", b"swagger/")], content_type="text/html")  # behind any prefix
 
 
 async def _page(scope: Scope, receive: Receive, send: Send) -> None:

@@ -65,3 +65,8 @@ class Endpoint:
             await self.handlers[method](scope, receive, send)
 
         return dispatch
+
+
+def optional(properties: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Fields of a body that may be null, which is as good as left out."""
+    return {name: {**schema, "x-nullable": True} for name, schema in properties.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,32 +21,75 @@ from voxray.server.envelope import (
     no_content,
     respond,
 )
-from voxray.server.offers import OfferRequest, Offers, description, parse_candidates, parse_offer
-from voxray.server.routes.endpoint import Doc, Endpoint
+from voxray.server.offers import (
+    MAX_CANDIDATES,
+    MAX_NAME,
+    OfferRequest,
+    Offers,
+    description,
+    parse_candidates,
+    parse_offer,
+)
+from voxray.server.routes.endpoint import Doc, Endpoint, optional
 
 logger = logging.getLogger(__name__)
 
-_DESCRIPTION = {
-    "description": "SDP, or a session description of type offer, as an object or as JSON in a string",
-    "example": "v=0\r\n…",
+_SDP = "\r\n".join(
+    (
+        "v=0",
+        "o=- 4611731400430051336 2 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "a=group:BUNDLE 0",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+        "c=IN IP4 0.0.0.0",
+        "a=ice-ufrag:EsAw",
+        "a=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1",
+        "a=fingerprint:sha-256 " + ":".join(["4F"] * 32),
+        "a=setup:actpass",
+        "a=mid:0",
+        "a=sendrecv",
+        "a=rtcp-mux",
+        "a=rtpmap:111 opus/48000/2",
+        "",
+    )
+)
+_PC_ID = {
+    "type": "string",
+    "maxLength": MAX_NAME,
+    "description": "the connection to go on with, as the answer to its first offer named it",
 }
-_PC_ID = {"type": "string", "description": "the connection to go on with, as the answer to its first offer named it"}
-_OFFER = {
-    "type": "object",
-    "properties": {
-        "offer": _DESCRIPTION,
-        "sdp": {"type": "string", "description": "the same as offer, for raw SDP"},
+_SESSION = {"session_id": {"format": "uuid", "description": "as POST /start answered it"}}
+
+
+def _offered(named: str) -> dict[str, Any]:
+    """The schema of an offer; `named` is the field that the route's convention has for the description."""
+    other = {"offer": "sdp", "sdp": "offer"}[named]
+    described = {
+        "type": ["string", "object"],
+        "description": "SDP, or a session description of type offer, as an object or as JSON in a string",
+    }
+    more: dict[str, dict[str, Any]] = {
+        other: {"description": f"another name of {named}"},
         "type": {"type": "string", "enum": ["offer"]},
         "pc_id": _PC_ID,
         "restart_pc": {"type": "boolean", "description": "replace the connection, keep the call"},
         "request_data": {"type": "object", "description": "reaches the call, over what POST /start was told"},
         "requestData": {"type": "object", "description": "the same; request_data wins"},
-    },
-}
+    }
+    return {
+        "type": "object",
+        "required": [named],
+        "properties": {named: described, **optional(more)},
+        "example": {named: _SDP, "type": "offer"},
+    }
+
+
 _ANSWER = {
     "type": "object",
+    "required": ["answer", "sdp", "type", "pc_id"],
     "properties": {
-        "answer": {"description": "our description, in the form of the offer"},
+        "answer": {"type": ["string", "object"], "description": "our description, in the form of the offer"},
         "sdp": {"type": "string"},
         "type": {"type": "string", "enum": ["answer"]},
         "pc_id": {"type": "string"},
@@ -60,7 +104,7 @@ OFFER = Doc(
     summary="Connect by WebRTC",
     description="All candidates of the server stand in the answer. The same `pc_id` again renegotiates.",
     tags=("calls",),
-    request=_OFFER,
+    request=_offered("offer"),
     responses={200: ("The answer", _ANSWER), **_REFUSED},
     merged=True,
 )
@@ -68,7 +112,8 @@ SESSION_OFFER = Doc(
     summary="Connect the WebRTC peer of a session",
     description="The session is one of POST /start. Further offers of it go on with its call.",
     tags=("calls",),
-    request=_OFFER,
+    path=_SESSION,
+    request=_offered("sdp"),
     responses={
         200: ("The answer", _ANSWER),
         404: ("There is no such session any more", None),
@@ -84,15 +129,17 @@ TRICKLE = Doc(
     request={
         "type": "object",
         "properties": {
-            "pc_id": _PC_ID,
+            "pc_id": {**_PC_ID, "x-nullable": True},
             "candidates": {
                 "type": "array",
+                "x-nullable": True,
+                "maxItems": MAX_CANDIDATES,
                 "items": {
                     "type": "object",
                     "properties": {
-                        "candidate": {"type": "string"},
-                        "sdp_mid": {"type": "string"},
-                        "sdp_mline_index": {"type": "integer"},
+                        "candidate": {"type": "string", "description": "empty: there are no more"},
+                        "sdp_mid": {"type": "string", "description": "or sdpMid"},
+                        "sdp_mline_index": {"type": "integer", "description": "or sdpMLineIndex"},
                     },
                 },
             },
@@ -125,7 +172,8 @@ def offer_endpoints(offers: Offers) -> list[Endpoint]:
 
 
 def _endpoint(name: str, path: str, versioned: str, handlers: dict[str, Any], offer: Doc) -> Endpoint:
-    docs = {"POST": offer, "PATCH": TRICKLE}
+    trickle = replace(TRICKLE, path=offer.path)
+    docs = {"POST": offer, "PATCH": trickle}
     return Endpoint(
         name=name,
         path=path,

@@ -28,20 +28,26 @@ DIAL_IN = Doc(
     headers={"X-Webhook-Secret": "daily_dialin_webhook_secret of the configuration"},
     request={
         "type": "object",
+        "required": ["From", "To", "callId", "callDomain"],
         "properties": {
             "From": {"type": "string"},
             "To": {"type": "string"},
             "callId": {"type": "string"},
             "callDomain": {"type": "string"},
-            "test": {"description": "anything true: the service only tries the address"},
+            "test": {"type": "boolean", "description": "the service only tries the address; nothing else is required"},
         },
+        "example": {"test": True, "From": "+15005550001", "To": "+15005550006", "callId": "1", "callDomain": "a"},
     },
     responses={
-        200: ("A test", {"type": "object", "properties": {"status": {"type": "string", "enum": ["OK"]}}}),
+        200: (
+            "A test",
+            {"type": "object", "required": ["status"], "properties": {"status": {"type": "string", "enum": ["OK"]}}},
+        ),
         201: (
             "The room is there",
             {
                 "type": "object",
+                "required": ["sessionId"],
                 "properties": {
                     "sessionId": {"type": "string", "format": "uuid"},
                     "dailyRoom": {"type": "string"},

@@ -24,7 +24,8 @@ from voxray.server.envelope import (
 )
 from voxray.server.guard import given_key, header
 from voxray.server.idempotency import Idempotency
-from voxray.server.routes.endpoint import Doc, Endpoint
+from voxray.server.routes.endpoint import Endpoint
+from voxray.server.routes.start_doc import start_doc
 from voxray.server.sessions import Sessions
 from voxray.server.telephony.announced import DIAL_SECS, Announcement
 from voxray.server.telephony.lines import Lines, Origin
@@ -39,55 +40,6 @@ BOTH = {
     "createDailyRoom": "create_daily_room",
     "enableDefaultIceServers": "enable_default_ice_servers",
 }  # the name, and the other convention's
-
-START = Doc(
-    summary="Prepare a call",
-    description="Keeps what the call is to know, and answers with what the client needs to place it. With transport "
-    '"websocket" the answer is exactly {"wsUrl", "token"}: the token opens one websocket, within five minutes, instead '
-    "of the key. Otherwise the fields stand in `data` and at the top.",
-    tags=("calls",),
-    headers={"Idempotency-Key": "The same key gets the same answer for 24 hours, and no second session"},
-    request={
-        "type": "object",
-        "properties": {
-            "transport": {
-                "type": "string",
-                "description": '"websocket", "webrtc" (the default), or a carrier or room service of this server',
-            },
-            "body": {"type": "object", "description": "reaches the call: system_prompt, messages, greeting, …"},
-            "context": {"type": "object", "description": "the same, or the system prompt itself; also in body"},
-            "enableDefaultIceServers": {"type": "boolean", "description": "answer with iceConfig"},
-            "createDailyRoom": {"type": "boolean", "description": 'the same as transport "daily"'},
-            "format": {
-                "type": "string",
-                "enum": list(FORMATS),
-                "description": "of the websocket's messages; protobuf where it is installed",
-            },
-        },
-    },
-    responses={
-        201: (
-            "The call may come",
-            {
-                "type": "object",
-                "properties": {
-                    "sessionId": {"type": "string", "format": "uuid"},
-                    "iceConfig": {"type": "object", "properties": {"iceServers": {"type": "array", "items": {}}}},
-                    "wsUrl": {"type": "string"},
-                    "token": {"type": "string"},
-                    "url": {"type": "string", "description": "of a LiveKit server"},
-                    "dailyRoom": {"type": "string"},
-                    "dailyToken": {"type": "string"},
-                },
-            },
-        ),
-        400: ("The body is no JSON object", None),
-        422: ("A field is wrong, or this server has no such transport", None),
-        500: ("The session could not be kept, or the room not be made", None),
-        503: ("A room is wanted, and no call can be taken now; see Retry-After", None),
-    },
-    merged=True,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +64,23 @@ class Ways:
     rooms: Mapping[str, Rooms] = field(default_factory=dict)
     arrivals: Arrivals | None = None  # wherever there are rooms
 
+    def names(self) -> list[str]:
+        """What clients may say for `transport`."""
+        carriers = self.lines.carriers if self.lines else {}
+        rooms = self.rooms if self.arrivals else {}
+        return ["webrtc", *(["websocket"] if self.socket else []), *carriers, *rooms]
+
 
 def start_endpoint(sessions: Sessions, ways: Ways) -> Endpoint:
     """`/start` and its twin below /api/v1."""
+    formats = sorted(_installed(ways.formats), key="protobuf".__ne__)  # the default is told first
+    doc = start_doc(transports=ways.names(), formats=formats, max_key=MAX_IDEMPOTENCY_KEY)
     return Endpoint(
         name="start",
         path="/start",
         versioned="/start",
         handlers={"POST": _Start(sessions, ways, Idempotency()).post},
-        docs={"POST": START},
+        docs={"POST": doc},
         keyed=True,
         cors=True,
         plain_errors=True,
@@ -153,18 +113,20 @@ class _Start:
     async def _answer(self, scope: Scope, request: StartRequest) -> bytes:
         origin = Origin(*self._ways.origin(scope))
         carriers = self._ways.lines.carriers if self._ways.lines else {}
+        query = socket_query(request.format, self._ways.formats)
         if request.transport == "":
             return merged_success(scope, await self._webrtc(request))
         if request.transport == "websocket" and self._ways.socket:
-            return bare(await self._websocket(request, origin))
+            return bare(await self._websocket(request, origin, query))
         if self._ways.lines is not None and request.transport in carriers:
             return merged_success(scope, await self._phone(request, self._ways.lines, origin))
         if self._ways.arrivals is not None and request.transport in self._ways.rooms:
             rooms = self._ways.rooms[request.transport]
             return merged_success(scope, await self._room(scope, request, rooms, self._ways.arrivals))
-        known = ", ".join(["webrtc", *(["websocket"] if self._ways.socket else []), *carriers, *self._ways.rooms])
         message = f'This server has no transport "{request.transport[:40]}"'
-        raise Refusal(ErrorCode.VALIDATION_ERROR, message, details=[("transport", f"one of {known}")])
+        raise Refusal(
+            ErrorCode.VALIDATION_ERROR, message, details=[("transport", f"one of {', '.join(self._ways.names())}")]
+        )
 
     async def _webrtc(self, request: StartRequest) -> dict[str, Any]:
         ice = request.enable_default_ice_servers
@@ -174,8 +136,7 @@ class _Start:
             data["iceConfig"] = {"iceServers": list(self._ways.ice_servers)}
         return data
 
-    async def _websocket(self, request: StartRequest, origin: Origin) -> dict[str, Any]:
-        query = socket_query(request.format, self._ways.formats)
+    async def _websocket(self, request: StartRequest, origin: Origin, query: str) -> dict[str, Any]:
         url = origin.socket(SOCKET) + (f"?{query}" if query else "")
         return {"wsUrl": url, "token": await self._sessions.issue(request.body)}
 
@@ -203,11 +164,15 @@ class _Start:
 def socket_query(wanted: str, formats: Collection[str]) -> str:
     """The query that chooses the format of a websocket's messages. Official clients speak protobuf only, so that is
     the default. Raises Refusal: it is not installed."""
-    installed = {name: query for name, query in FORMATS.items() if query.partition("=1")[0] in formats}
+    installed = _installed(formats)
     if wanted and wanted not in installed:
         details = [("format", f"one of {', '.join(installed)}")]
         raise Refusal(ErrorCode.VALIDATION_ERROR, "This message format is not installed", details=details)
     return installed.get(wanted or "protobuf", "")
+
+
+def _installed(formats: Collection[str]) -> dict[str, str]:
+    return {name: query for name, query in FORMATS.items() if query.partition("=1")[0] in formats}
 
 
 def parse_start(raw: bytes) -> StartRequest:

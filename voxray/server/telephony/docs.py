@@ -12,8 +12,8 @@ JSON = "application/json"
 TAGS = ("telephony",)
 
 
-def webhook_doc(carriers: Sequence[Carrier]) -> Doc:
-    """What the API document says of a webhook of one of these carriers."""
+def webhook_doc(carriers: Sequence[Carrier], *, page: bool = False) -> Doc:
+    """What the API document says of a webhook of one of these carriers. `page`: people who come there get one."""
     busy = [carrier.busy() for carrier in carriers]
     names = " or ".join(carrier.name for carrier in carriers)
     shaped = {"type": "object", "description": "what the carrier says of the call, as a form or as JSON"}
@@ -21,12 +21,14 @@ def webhook_doc(carriers: Sequence[Carrier]) -> Doc:
     return Doc(
         summary=f"Webhook of {names}",
         description="Answered with the carrier's own document: what to do with the call. Its proof is checked where "
-        "the secret for it is configured. A GET that is not of a carrier is told who is served.",
+        "the secret for it is configured. A GET that is not of a carrier is told "
+        + ("by the console." if page else "who is served."),
         tags=TAGS,
         request=shaped,
         consumes=(JSON, FORM),
         query={"dial": "the one-time token of a call that POST /calls placed"},
-        produces=tuple(dict.fromkeys([*(answer.media_type for answer in busy), "text/plain", JSON])),
+        produces=tuple(dict.fromkeys([*(answer.media_type for answer in busy), "text/plain", JSON]))
+        + (("text/html",) if page else ()),
         responses={
             200: ("What the carrier should do", None),
             204: ("News of a call, noted", None),

@@ -52,7 +52,9 @@ class _PhoneRoutes:
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             await self._answer(carrier, scope, receive, send)
 
-        doc = webhook_doc([carrier] if carrier else list(self._lines.carriers.values()))
+        doc = webhook_doc(
+            [carrier] if carrier else list(self._lines.carriers.values()), page=path == "/" and bool(self._index)
+        )
         got = replace(doc, request=None)
         return Endpoint(name=name, path=path, handlers={"GET": handle, "POST": handle}, docs={"GET": got, "POST": doc})
 
@@ -91,6 +93,8 @@ class _PhoneRoutes:
             call_id = await self._lines.dial(carrier, request["to"], request.get("from", ""), self.origin(scope), body)
         except ValueError as error:
             raise Refusal(ErrorCode.VALIDATION_ERROR, str(error)) from error
+        except RecursionError as error:
+            raise Refusal(ErrorCode.BAD_REQUEST, "The body is nested too deeply") from error
         except (ProviderError, StoreError) as error:
             raise Refusal(ErrorCode.SERVICE_UNAVAILABLE, str(error)) from error
         await respond(scope, send, 201, success(scope, {"callId": call_id, "carrier": carrier.name}))
