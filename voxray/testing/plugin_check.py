@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from voxray.registry import GROUP, Registered, Registry, factory
-from voxray.specs import Spec
+from voxray.specs import PeersSpec, RoomsSpec, Spec
 
 METHODS = {
     ("stt", True): ("open",),
@@ -37,6 +37,10 @@ METHODS = {
     ("session_store", None): ("get", "put", "delete", "ping"),
     ("transcript_store", None): ("append",),
     ("recording_sink", None): ("upload",),
+}
+BEHIND_ROUTES: dict[type[Spec], tuple[str, ...]] = {  # transports without routes of their own
+    PeersSpec: ("knows", "accept", "add_candidates"),
+    RoomsSpec: ("create", "join", "delete", "refusal", "dial_in"),
 }
 ATTRIBUTES = {"carrier": ("name", "transfers", "sends_dtmf", "proves_streams")}
 HEAVY = ("asyncio", "ssl", "sqlite3", "multiprocessing")  # of the standard library
@@ -150,6 +154,8 @@ def _said(made: type) -> set[str]:
 
 
 def _methods(spec: Spec) -> tuple[str, ...]:
+    if type(spec) in BEHIND_ROUTES:
+        return BEHIND_ROUTES[type(spec)]
     return METHODS.get((spec.kind, getattr(spec, "streaming", None))) or METHODS.get((spec.kind, None), ())
 
 
