@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.demo.browser import chromium, need_chromium, opened
+from tests.demo.browser import chromium, need_chromium, opened, until
 from tests.demo.npm import bundled
-from tests.demo.test_page import until
 
 HERE = Path(__file__).parent / "rtvi"
 GUIDE = Path("docs/how-to/use-pipecat-clients.md")
