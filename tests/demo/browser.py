@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,3 +60,11 @@ def opened(browser: Any, url: str, **options: Any) -> Iterator[Any]:
         assert not faults
     finally:
         context.close()
+
+
+def until(page: Any, condition: str, secs: float = 20) -> None:
+    """Wait for an expression to be true. The browser's own way of it is `eval`, which the page's policy forbids."""
+    deadline = time.monotonic() + secs
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(50)

@@ -12,7 +12,7 @@ import pytest
 
 from voxray.demo.agent import FLOW, MissingPartsError, demo_config, demo_registry, demo_settings
 from voxray.demo.check import dialogues
-from voxray.demo.page import page_endpoints
+from voxray.server.routes.console import console_endpoints
 
 DEMO = [sys.executable, "-m", "voxray.cli.main", "demo"]
 
@@ -84,12 +84,14 @@ def test_the_server_has_the_page_beside_its_own_routes(demo: str) -> None:
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert b"<title>Voxray</title>" in answer.read()
-    with urllib.request.urlopen(f"{demo}/page/agent.json") as answer:
+    with urllib.request.urlopen(f"{demo}/console/agent.json") as answer:
         assert json.load(answer)["title"] == "Harbor Hotel"
     with urllib.request.urlopen(f"{demo}/health") as answer:
         assert answer.status == 200
 
 
 def test_every_file_of_the_page_has_a_route() -> None:
-    paths = {endpoint.path for endpoint in page_endpoints({})}
-    assert {"/", "/page/app.js", "/page/client.js", "/page/worklets.js", "/page/style.css", "/page/icon.svg"} <= paths
+    paths = {endpoint.path for endpoint in console_endpoints({})}
+    files = {"app.js", "settings.js", "style.css", "icon.svg", "agent.json"}
+    assert {"/", *(f"/console/{name}" for name in files)} <= paths
+    assert {"/client/index.js", "/client/worklets.js"} <= paths

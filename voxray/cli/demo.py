@@ -74,7 +74,6 @@ def _serve(host: str, port: int, open_page: bool, insecure: bool) -> None:
     import anyio
 
     from voxray.demo.agent import ABOUT
-    from voxray.demo.page import page_endpoints
     from voxray.server.run import address, check_exposure, listen, run
 
     settings, registry = _agent(host, port)
@@ -88,7 +87,7 @@ def _serve(host: str, port: int, open_page: bool, insecure: bool) -> None:
             if open_page:
                 click.launch(url)
 
-        serving = partial(run, announce=announce, extra=lambda runtime: page_endpoints(ABOUT))
+        serving = partial(run, announce=announce, about=ABOUT)
         anyio.run(serving, settings, registry, listener)
 
 

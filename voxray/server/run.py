@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,6 @@ from voxray.server.app import create_app
 from voxray.server.envelope import ASGIApp
 from voxray.server.guard import is_loopback
 from voxray.server.hypercorn_socket import connected
-from voxray.server.routes.endpoint import Endpoint
 from voxray.server.runtime import Runtime, open_runtime
 
 logger = logging.getLogger(__name__)
@@ -138,17 +137,17 @@ async def run(
     *,
     announce: Callable[[], None] = lambda: None,
     parent: int | None = None,
-    extra: Callable[[Runtime], Sequence[Endpoint]] = lambda runtime: (),
+    about: Mapping[str, Any] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT. The first lets calls end (`drain_secs`), the second ends them at once.
 
-    `announce` is called when connections are answered; `extra` adds endpoints; `parent` is a descriptor that becomes
-    readable when the process that started this one is gone. Raises VoxrayError.
+    `announce` is called when connections are answered; `about` is what the console says of the agent; `parent` is a
+    descriptor that becomes readable when the process that started this one is gone. Raises VoxrayError.
     """
     tls = tls_context(settings)
     stop = anyio.Event()
     async with open_runtime(settings, registry) as runtime:
-        app = create_app(runtime, extra=extra(runtime))
+        app = create_app(runtime, about=about)
         async with anyio.create_task_group() as tasks:
             drain = partial(_drain, runtime, stop)
             await tasks.start(_obey_signals, drain, runtime.calls.end_all)

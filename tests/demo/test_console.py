@@ -1,18 +1,18 @@
-"""The demo's page in Chromium, with the real server behind it."""
+"""The console in Chromium, with the real server of the demo behind it."""
 
 from __future__ import annotations
 
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.demo.browser import chromium, opened
+from tests.demo.browser import chromium, opened, until
 
-PAGE = Path("voxray/demo/page")
+PAGES = (Path("voxray/console"), Path("clients/js/src"))
+SOCKET = re.compile(r"/ws\?token=")
 PICTURES = Path("docs/pictures")
 WATCH_INTERIM = """() => {
   window.interim = [];
@@ -24,14 +24,6 @@ LAST_OVER = """(count) => {
   const answers = voxray.conversation.items.filter(({ who }) => who === "agent");
   return answers.length >= count && answers.at(-1).over;
 }"""
-
-
-def until(page: Any, condition: str, secs: float = 20) -> None:
-    """Wait for an expression to be true. The browser's own way of it is `eval`, which the page's policy forbids."""
-    deadline = time.monotonic() + secs
-    while not page.evaluate(condition):
-        assert time.monotonic() < deadline, condition
-        page.wait_for_timeout(50)
 
 
 def say(page: Any, text: str) -> None:
@@ -47,7 +39,7 @@ def test_a_spoken_conversation_with_an_interruption(demo: str, spoken: Path, pla
         until(page, "Number(document.getElementById('orb').style.getPropertyValue('--level')) > 0.2")
         assert page.evaluate("voxray.client.playedSecs") > 2  # the greeting was heard
         page.wait_for_selector(".agent .cut")
-        _picture(page, "demo-interrupted")
+        _picture(page, "console-interrupted")
         page.wait_for_selector("text=seven until ten")
         until(page, f"({LAST_OVER})(3)")
         said = [item["text"] for item in page.evaluate("voxray.conversation.items") if item["who"] == "user"]
@@ -104,11 +96,11 @@ def test_a_refused_microphone_is_explained_and_typing_still_works(demo: str, pla
 
 def test_a_full_server_is_explained(demo: str, browser: Any) -> None:
     with opened(browser, demo) as page:
-        page.route_web_socket("**/ws", lambda socket: socket.close(code=1013, reason="try again later"))
+        page.route_web_socket(SOCKET, lambda socket: socket.close(code=1013, reason="try again later"))
         page.click("#type")
         page.wait_for_selector("#notice[data-kind=error]")
         assert "full" in page.inner_text("#notice")
-        assert page.inner_text("#state") == "Call ended"
+        assert page.inner_text("#state") == "Ready"
 
 
 def test_a_lost_connection_is_made_again(demo: str, browser: Any) -> None:
@@ -123,7 +115,7 @@ def test_a_lost_connection_is_made_again(demo: str, browser: Any) -> None:
             socket.connect_to_server()
 
     with opened(browser, demo) as page:
-        page.route_web_socket("**/ws", route)
+        page.route_web_socket(SOCKET, route)
         page.click("#type")
         page.wait_for_selector("#orb[data-state=retrying]")
         assert "Calling again" in page.inner_text("#hint")
@@ -137,7 +129,7 @@ def test_a_fault_of_the_server_is_shown_in_words(demo: str, browser: Any) -> Non
         socket.send('{"type":"ErrorFrame","data":{"error":"no answer in time","fatal":false,"processor":"llm"}}')
 
     with opened(browser, demo) as page:
-        page.route_web_socket("**/ws", route)
+        page.route_web_socket(SOCKET, route)
         page.click("#type")
         page.wait_for_selector("text=The language model failed: no answer in time")
 
@@ -146,18 +138,18 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page(demo: str, bro
     with opened(browser, demo) as page:
         page.wait_for_selector("#sayings button")
         reached = []
-        for _ in range(11):
+        for _ in range(14):
             page.keyboard.press("Tab")
             reached.append(page.evaluate("(document.activeElement.id || document.activeElement.textContent).trim()"))
-        assert reached[:2] == ["talk", "type"]
+        assert reached[:4] == ["Save", "open-settings", "talk", "type"]
         assert "Goodbye." in reached
-        assert reached[8:11] == ["text", "Send", "Event log"]
+        assert reached[10:14] == ["text", "open-keypad", "Send", "Event log"]
         page.keyboard.press("Enter")
         assert page.evaluate("document.getElementById('log').open")
 
 
 TONE = """async ([from, to, hz, size]) => {
-  const { Resampler } = await import("/page/resampler.js");
+  const { Resampler } = await import("/client/resampler.js");
   const sound = Float32Array.from({ length: from }, (_, at) => Math.sin((2 * Math.PI * hz * at) / from));
   const pieces = new Resampler(from, to), out = [];
   for (let at = 0; at < sound.length; at += size) out.push(...pieces.push(sound.subarray(at, at + size)));
@@ -180,7 +172,7 @@ def test_a_changed_rate_keeps_what_fits_and_nothing_else(demo: str, browser: Any
 
 
 def test_the_part_that_was_heard_is_found_in_the_text(demo: str, browser: Any) -> None:
-    split = "async ([text, heard]) => (await import('/page/conversation.js')).splitHeard(text, heard)"
+    split = "async ([text, heard]) => (await import('/client/conversation.js')).splitHeard(text, heard)"
     with opened(browser, demo) as page:
         assert page.evaluate(split, ["One two. Three four.", "One  two.Three"]) == ["One two. Three", " four."]
         assert page.evaluate(split, ["One two.", ""]) == ["", "One two."]
@@ -188,19 +180,19 @@ def test_the_part_that_was_heard_is_found_in_the_text(demo: str, browser: Any) -
 
 
 def test_the_page_is_small_and_asks_nobody_else() -> None:
-    files = [path for path in PAGE.iterdir() if path.is_file()]
+    files = [path for folder in PAGES for path in folder.iterdir() if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 150_000
     for path in files:
         addresses = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s\"')]*", path.read_text(encoding="utf-8")))
-        assert addresses <= {"http://www.w3.org/2000/svg", "//localhost:3042/ws"}, path
+        assert addresses <= {"http://www.w3.org/2000/svg", "http://localhost:3042/"}, path
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("demo-light", {"color_scheme": "light"}),
-        ("demo-dark", {"color_scheme": "dark"}),
-        ("demo-phone", {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"}),
+        ("console-light", {"color_scheme": "light"}),
+        ("console-dark", {"color_scheme": "dark"}),
+        ("console-phone", {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"}),
     ],
 )
 def test_the_page_fits_its_window(demo: str, browser: Any, name: str, options: dict[str, Any]) -> None:

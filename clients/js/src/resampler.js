@@ -5,7 +5,14 @@ const SHAPE = 7.5; // of the Kaiser window
 const BAND = 0.93; // of the lower Nyquist frequency
 
 export class Resampler {
-  /** `from` and `to` are rates in Hz. */
+  kept = new Float32Array(0);
+  index = 0;
+  phase = 0;
+
+  /**
+   * @param {number} from rate in Hz
+   * @param {number} to
+   */
   constructor(from, to) {
     const common = divisor(from, to);
     this.up = to / common;
@@ -23,7 +30,11 @@ export class Resampler {
     this.phase = 0;
   }
 
-  /** The next samples at the new rate. */
+  /**
+   * The next samples at the new rate.
+   *
+   * @param {Float32Array} samples
+   */
   push(samples) {
     if (this.up === this.down) return samples.slice();
     const buffer = new Float32Array(this.kept.length + samples.length);
@@ -49,6 +60,7 @@ export class Resampler {
   }
 }
 
+/** @type {(count: number, half: number, cutoff: number) => Float32Array[]} */
 function phases(count, half, cutoff) {
   return Array.from({ length: count }, (_, phase) => {
     const weights = new Float32Array(half * 2);
@@ -62,14 +74,17 @@ function phases(count, half, cutoff) {
   });
 }
 
+/** @param {number} x */
 function sinc(x) {
   return x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
 }
 
+/** @param {number} x */
 function kaiser(x) {
   return Math.abs(x) > 1 ? 0 : bessel(SHAPE * Math.sqrt(1 - x * x)) / bessel(SHAPE);
 }
 
+/** @param {number} x */
 function bessel(x) {
   let sum = 1;
   for (let k = 1, term = 1; term > 1e-9 * sum; k++) {
@@ -79,6 +94,7 @@ function bessel(x) {
   return sum;
 }
 
+/** @type {(a: number, b: number) => number} */
 function divisor(a, b) {
   return b ? divisor(b, a % b) : a;
 }

@@ -1,12 +1,17 @@
-// The page: what `client.js` tells, made visible, and what people press, passed on.
+// The console: what the client tells, made visible, and what people press, passed on.
 
-import { Client } from "./client.js";
-import { Conversation } from "./conversation.js";
-import { Log, draw, secs } from "./draw.js";
+import { Client, Conversation, MicrophoneError, Recording } from "../client/index.js";
+import { fileName, save, transcriptJson, transcriptText } from "./downloads.js";
+import { Log, draw } from "./draw.js";
+import { makeKeypad } from "./keypad.js";
 import { Latency } from "./latency.js";
+import { Settings } from "./settings.js";
+import { Strip } from "./strip.js";
 
 const $ = (id) => document.getElementById(id);
 const FLOOR_DB = -54; // of the meters
+const FLASH_MS = 900;
+const CALM_ENDS = ["client_asked", "agent_ended", "caller_left"];
 
 const STATES = {
   idle: ["Ready", "Talk with your microphone, or type."],
@@ -19,21 +24,24 @@ const STATES = {
   ended: ["Call ended", "Start again whenever you like."],
 };
 const TYPED = { listening: "Type below.", hearing: "", speaking: "Interrupt it, or press Esc." };
+const WAYS = { websocket: "WebSocket", webrtc: "WebRTC" };
 
-const address = new URL("ws", location.href);
-address.protocol = address.protocol.replace("http", "ws");
-address.search = location.search; // ?api_key=… reaches the server as it came
-const client = new Client(address.href, new URL(".", location.href).href);
+const client = new Client(new URL(".", location.href).href);
 const conversation = new Conversation(showItem);
+const recording = new Recording();
 const latency = new Latency($("turns"), $("legend"), $("latency-empty"));
 const log = new Log($("entries"), $("log-count"));
+const strip = new Strip($("strip"));
+const settings = new Settings(client, settingsClosed);
 const rows = new Map(); // item id → element
+let about = {};
+let wanted; // what to do once there is a key
 
-window.voxray = { client, conversation }; // for the curious, and for tests
+window.voxray = { client, conversation, recording, settings }; // for the curious, and for tests
 
 // ── the call ──
 
-client.addEventListener("state", ({ detail: state }) => {
+client.on("state", (state) => {
   const [title, hint] = STATES[state];
   $("orb").dataset.state = state;
   $("state").textContent = state === "listening" && client.muted ? "Muted" : title;
@@ -45,24 +53,37 @@ client.addEventListener("state", ({ detail: state }) => {
   $("end").textContent = state === "retrying" ? "Give up" : "End call";
   $("link").dataset.on = client.inCall ? "yes" : client.busy ? "wait" : "no";
   if (!client.inCall) $("link-text").textContent = client.busy ? "Connecting" : "Not connected";
+  if (client.inCall) strip.start();
+  else strip.stop();
 });
 
-client.addEventListener("frame", ({ detail: { at, type, data } }) => {
+client.on("frame", ({ at, type, data }) => {
   log.add(at, "in", type, data);
   if (type === "StartFrame") begin();
   conversation.see(type, data);
+  if (type === "InterruptionFrame") interrupted(data);
+  if (type === "OutputDTMFUrgentFrame") conversation.note(`The agent pressed ${data.button}`);
 });
-client.addEventListener("sent", ({ detail: { at, type, data } }) => log.add(at, "out", type, data));
-client.addEventListener("network", ({ detail }) => {
-  if (client.inCall) $("link-text").textContent = `Connected, ${Math.max(1, Math.round(detail * 1000))} ms`;
+client.on("sent", ({ at, type, data }) => log.add(at, "out", type, data));
+client.on("network", (secs) => {
+  if (client.inCall) $("link-text").textContent = `${WAYS[client.transport]}, ${Math.max(1, Math.round(secs * 1000))} ms`;
 });
-client.addEventListener("timing", ({ detail }) => {
-  conversation.timing(detail);
-  latency.add(detail);
+client.on("connection", (how) => {
+  $("link").dataset.on = how === "restored" ? "yes" : "wait";
+  notify(how === "restored" ? "" : "The connection is disturbed. The call goes on as soon as it is back.", "error");
+  conversation.note(how === "restored" ? "The connection is back" : "The connection was disturbed");
 });
-client.addEventListener("notice", ({ detail: { text, kind } }) => notify(text, kind));
-client.addEventListener("ended", ({ detail: { text, cause, willRetryInSecs } }) => {
-  const calm = ["client_asked", "agent_ended", "caller_left"].includes(cause) || text === "You ended the call.";
+client.on("timing", (timing) => {
+  conversation.timing(timing);
+  latency.add(timing);
+});
+client.on("notice", ({ text, kind }) => notify(text, kind));
+client.on("sound", (pcm) => {
+  recording.add(pcm);
+  if ($("save-wav").disabled) offerDownloads();
+});
+client.on("ended", ({ text, cause, willRetryInSecs }) => {
+  const calm = CALM_ENDS.includes(cause);
   conversation.end();
   conversation.note(text, calm ? "info" : "error");
   if (willRetryInSecs) {
@@ -73,25 +94,41 @@ client.addEventListener("ended", ({ detail: { text, cause, willRetryInSecs } }) 
   if (!willRetryInSecs && document.activeElement === document.body) $("talk").focus({ preventScroll: true });
 });
 
-let shownLevels = { microphone: 0, agent: 0 };
-client.addEventListener("level", ({ detail }) => {
-  for (const [who, level] of Object.entries(detail)) {
+const shownLevels = { microphone: 0, agent: 0 };
+client.on("level", (levels) => {
+  for (const [who, level] of Object.entries(levels)) {
     const shown = level > 0 ? Math.max(0, 1 - (20 * Math.log10(level)) / FLOOR_DB) : 0;
     shownLevels[who] = shown;
     $(who).style.transform = `scaleX(${shown.toFixed(3)})`;
+    strip.level(who, shown);
   }
   const who = client.state === "speaking" ? "agent" : "microphone";
   $("orb").style.setProperty("--level", shownLevels[who].toFixed(3));
 });
 
 async function call(microphone) {
+  if (about.key && !settings.key) return askForKey(microphone, "This server wants its key.");
   notify("");
   try {
-    await client.start({ microphone });
+    await client.start({ ...settings.call, microphone, record: true });
+    if (microphone) settings.listDevices();
   } catch (error) {
+    if (error.status === 401) return askForKey(microphone, settings.key ? "The server did not accept this key." : "This server wants its key.");
     notify(error.message, "error");
-    if (microphone) $("text").focus();
+    if (error instanceof MicrophoneError) $("text").focus();
   }
+}
+
+function askForKey(microphone, reason) {
+  wanted = { microphone };
+  settings.open(reason);
+}
+
+function settingsClosed(done) {
+  const { microphone } = wanted ?? {};
+  const goOn = wanted && done && settings.key;
+  wanted = undefined;
+  if (goOn) call(microphone);
 }
 
 function begin() {
@@ -100,6 +137,14 @@ function begin() {
   latency.begin();
   if (conversation.items.length) conversation.note("A new call");
   notify("");
+}
+
+/** An answer was cut off: for a moment everybody can see it. */
+function interrupted({ by }) {
+  strip.cut();
+  $("orb").dataset.cut = "";
+  $("hint").textContent = by === "speech" ? "You spoke, and it stopped." : "It stopped.";
+  setTimeout(() => delete $("orb").dataset.cut, FLASH_MS);
 }
 
 // ── typing ──
@@ -117,7 +162,7 @@ function saidNow(text) {
   client.sendText(text);
 }
 
-client.addEventListener("frame", ({ detail: { type } }) => {
+client.on("frame", ({ type }) => {
   if (type !== "StartFrame" || !waiting) return;
   const text = waiting;
   waiting = "";
@@ -131,6 +176,11 @@ $("composer").addEventListener("submit", (event) => {
   if (text) say(text);
 });
 
+makeKeypad($("keypad"), $("open-keypad"), $("pressed"), (key) => {
+  if (client.inCall) client.sendKey(key);
+  else notify("Keys count in a call. Start one first.");
+});
+
 // ── buttons and keys ──
 
 $("talk").addEventListener("click", async () => {
@@ -139,7 +189,7 @@ $("talk").addEventListener("click", async () => {
 });
 $("type").addEventListener("click", async () => {
   await call(false);
-  $("text").focus();
+  if (client.busy) $("text").focus();
 });
 $("end").addEventListener("click", () => client.stop());
 $("hush").addEventListener("click", () => client.interrupt());
@@ -151,9 +201,36 @@ $("mute").addEventListener("click", () => {
 });
 $("dismiss").addEventListener("click", () => notify(""));
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && client.state === "speaking") client.interrupt();
+  if (event.key !== "Escape" || $("settings").open) return;
+  if ($("save").open) $("save").open = false;
+  else if (client.state === "speaking") client.interrupt();
 });
 window.addEventListener("pagehide", () => client.stop());
+
+// ── saving ──
+
+$("save-text").addEventListener("click", () => saved("transcript", "txt", transcriptText(conversation.items, about.title), "text/plain;charset=utf-8"));
+$("save-json").addEventListener("click", () => saved("transcript", "json", transcriptJson(conversation.items, about.title), "application/json"));
+$("save-wav").addEventListener("click", () => saved("recording", "wav", recording.wav()));
+$("save").addEventListener("toggle", offerDownloads);
+document.addEventListener("click", ({ target }) => {
+  if (!$("save").contains(target)) $("save").open = false;
+});
+
+function saved(kind, ending, content, type) {
+  save(fileName(kind, ending), content, type);
+  $("save").open = false;
+  $("save").querySelector("summary").focus();
+}
+
+function offerDownloads() {
+  const said = conversation.items.length > 0;
+  $("save-text").disabled = $("save-json").disabled = !said;
+  $("save-wav").disabled = recording.secs === 0;
+  const minutes = `${Math.floor(recording.secs / 60)}:${String(Math.floor(recording.secs % 60)).padStart(2, "0")}`;
+  const full = recording.full ? " It is full: later sound is not in it." : "";
+  if (recording.secs) $("save-hint").textContent = `Recording: ${minutes} of at most 60 minutes, you on the left, the agent on the right.${full}`;
+}
 
 // ── drawing ──
 
@@ -182,16 +259,16 @@ function showItem(item, gone) {
 }
 
 async function introduce() {
-  let about = {};
   try {
-    about = await (await fetch("page/agent.json")).json();
+    about = await (await fetch("console/agent.json")).json();
   } catch {
-    // a server without a description of its agent: the page's own words do
+    // without a description of the agent the page's own words do
   }
+  settings.offer(about);
   $("title").textContent = about.title ?? "";
   document.title = about.title ? `${about.title} · Voxray` : "Voxray";
-  $("welcome-title").textContent = about.heading ?? "Talk to the agent";
-  $("welcome-text").textContent = about.text ?? "Speak, or type. Interrupt whenever you like.";
+  $("welcome-title").textContent = about.heading || "Talk to the agent";
+  $("welcome-text").textContent = about.text || "Speak, or type. Interrupt whenever you like.";
   $("sayings").replaceChildren(
     ...(about.sayings ?? []).map((saying) => {
       const item = document.createElement("li");

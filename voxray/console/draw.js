@@ -1,6 +1,6 @@
 // One item of the conversation, one bar of a waterfall, one line of the log, as elements.
 
-import { splitHeard } from "./conversation.js";
+import { splitHeard } from "../client/index.js";
 
 const LOG_LINES = 500;
 
