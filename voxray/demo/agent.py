@@ -13,7 +13,7 @@ from voxray.config.load import check_bytes
 from voxray.config.settings import Settings
 from voxray.errors import ConfigError, PluginError, VoxrayError
 from voxray.registry import GROUP, Registry
-from voxray.specs import LlmSpec, Spec, SttSpec, TtsSpec, VadSpec
+from voxray.specs import LlmSpec, PeersSpec, Spec, SttSpec, TtsSpec, VadSpec
 
 FOLDER = Path(__file__).parent
 FLOW = FOLDER / "hotel.yaml"
@@ -23,6 +23,7 @@ PARTS: tuple[tuple[type[Spec], str], ...] = (
     (TtsSpec, "espeak"),
     (VadSpec, "silero"),
 )
+WEBRTC = "webrtc"  # welcome, not needed
 HOTEL_DESK = EntryPoint("hotel_desk", "voxray.demo.hotel_desk", GROUP)
 TURN_STOP_SECS = 0.6  # brisk: the desk asks short questions
 ABOUT = {
@@ -46,14 +47,14 @@ class MissingPartsError(VoxrayError):
 
 
 def demo_registry(entries: Iterable[EntryPoint] | None = None) -> Registry:
-    """The demo's own plugins and no others: what else is installed, or named in VOXRAY_PLUGINS, does not matter to it.
+    """The demo's own plugins, and WebRTC if it is installed. What else there is, or VOXRAY_PLUGINS names, does not matter.
 
     `entries` are those installed unless given.
 
     Raises:
         MissingPartsError: some are missing; the message says what to install.
     """
-    names = {name for _, name in PARTS}
+    names = {WEBRTC, *(name for _, name in PARTS)}
     found = entry_points(group=GROUP) if entries is None else entries
     installed = [entry for entry in found if entry.name in names]
     registry = Registry.load(only=(), entries=[*installed, HOTEL_DESK])
@@ -73,7 +74,8 @@ def demo_settings(registry: Registry, *, host: str = "127.0.0.1", port: int = 30
     Raises:
         ConfigError: `host` cannot be used.
     """
-    raw = json.dumps(demo_config(host=host, port=port), indent=2).encode()
+    ways = {"transport": "both", "webrtc_ice_servers": []} if _has(registry, PeersSpec, WEBRTC) else {}
+    raw = json.dumps(demo_config(host=host, port=port, **ways), indent=2).encode()
     settings, problems = check_bytes(raw, "the demo's configuration", registry, {})
     if settings is None:
         raise ConfigError("the demo's configuration has errors", tuple(problems))
