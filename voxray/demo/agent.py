@@ -47,7 +47,7 @@ class MissingPartsError(VoxrayError):
 
 
 def demo_registry(entries: Iterable[EntryPoint] | None = None) -> Registry:
-    """The demo's own plugins, and WebRTC if it is installed. What else there is, or VOXRAY_PLUGINS names, does not matter.
+    """The demo's own plugins, and WebRTC if it is installed. What else there is does not matter.
 
     `entries` are those installed unless given.
 
