@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from jsonschema import Draft4Validator
 from openapi_spec_validator import OpenAPIV2SpecValidator
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Route, Router, WebSocketRoute
 
+from tests.server.everything import KEY, everything
 from tests.server.serving import Served, serving
+from voxray.server.app import create_app
 
 pytestmark = pytest.mark.anyio
 
@@ -68,6 +72,63 @@ async def test_both_documents_are_valid() -> None:
     assert [document["basePath"] for document in made] == ["/api/v1", "/"]
     for document in made:
         assert list(OpenAPIV2SpecValidator(document).iter_errors()) == []
+
+
+async def test_the_documents_tell_every_route() -> None:
+    async with everything() as server:
+        versioned, plain = await documents(server)
+        app: Any = create_app(server.runtime)
+        while not isinstance(app, Router):
+            app = app._app
+    told = {f"/api/v1{path}" for path in versioned["paths"]} | set(plain["paths"])
+    served = {re.sub(r":\w+\}", "}", route.path) for route in app.routes}
+    assert told <= served
+    files = {path for path in served if path.startswith(("/console/", "/client/"))}  # of a page that is told
+    assert served - told == files
+    assert {
+        "/",
+        "/telephony/ws",
+        "/telephony/telnyx",
+        "/daily-dialin-webhook",
+        "/api/v1/sessions/{session_id}/offer",
+    } <= told
+
+
+async def test_both_documents_of_a_whole_server_are_valid() -> None:
+    async with everything() as server:
+        made = await documents(server)
+    for document in made:
+        assert list(OpenAPIV2SpecValidator(document).iter_errors()) == []
+
+
+async def test_examples_of_bodies_work() -> None:
+    tried = {}
+    secrets = {"telnyx": {"api_key": "KEY1"}}
+    async with everything(secrets=secrets, options={"telnyx": {"connection_id": "1"}}) as server:
+        session_id = (await server.http.post("/start", headers={"X-API-Key": KEY})).json()["sessionId"]
+        for document in await documents(server):
+            for path, item in document["paths"].items():
+                for parameter in item.get("post", {}).get("parameters", ()):
+                    if "example" in parameter.get("schema", {}):
+                        url = document["basePath"].rstrip("/") + path.format(session_id=session_id)
+                        body = parameter["schema"]["example"]
+                        if url == "/api/v1/calls":
+                            body = {**body, "carrier": "telnyx"}  # of these, the one with credentials
+                        answer = await server.http.post(url, json=body, headers={"X-API-Key": KEY})
+                        schema = item["post"]["responses"][str(answer.status_code)]["schema"]
+                        Draft4Validator({**document, **schema}).validate(answer.json())
+                        tried[url.replace(session_id, "ID")] = answer.status_code
+    assert tried == {
+        "/api/v1/start": 201,
+        "/api/v1/webrtc/offer": 200,
+        "/api/v1/sessions/ID/offer": 200,
+        "/api/v1/calls": 201,
+        "/start": 201,
+        "/webrtc/offer": 200,
+        "/api/offer": 200,
+        "/sessions/ID/api/offer": 200,
+        "/daily-dialin-webhook": 200,
+    }
 
 
 async def test_names_of_operations_are_unique() -> None:

@@ -67,6 +67,8 @@ class FakeRooms:
 
     def dial_in(self, webhook: Webhook) -> DialIn | None:
         given = json.loads(webhook.body)
+        if not isinstance(given, dict):
+            raise ValueError("no object")
         if given.get("test"):
             return None
         missing = tuple(name for name in CALL if not given.get(name))

@@ -141,7 +141,7 @@ def _enveloped(data: Mapping[str, Any], *, merged: bool) -> dict[str, Any]:
 
 def _parameters(path: str, doc: Doc, takes_body: bool) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = [{"$ref": "#/parameters/RequestId"}]
-    parameters += _path_parameters(path, doc)
+    parameters += _path_parameters(path, doc.path)
     parameters += [_parameter(name, "query", told) for name, told in doc.query.items()]
     parameters += [_parameter(name, "header", told) for name, told in doc.headers.items()]
     if takes_body:
@@ -152,9 +152,9 @@ def _parameters(path: str, doc: Doc, takes_body: bool) -> list[dict[str, Any]]:
     return parameters
 
 
-def _path_parameters(path: str, doc: Doc) -> list[dict[str, Any]]:
+def _path_parameters(path: str, told: Mapping[str, Told]) -> list[dict[str, Any]]:
     names = re.findall(r"\{(\w+)\}", plain_braces(path))
-    return [{**_parameter(name, "path", doc.path.get(name, "")), "required": True} for name in names]
+    return [{**_parameter(name, "path", told.get(name, "")), "required": True} for name in names]
 
 
 def _parameter(name: str, place: str, told: Told) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _preflight(endpoint: Endpoint, path: str) -> dict[str, Any]:
         "summary": "What browsers ask first",
         "description": "Answered without a key. Which origins may read answers is said by `cors_allowed_origins`.",
         "tags": list(doc.tags),
-        "parameters": [{"$ref": "#/parameters/RequestId"}, *_path_parameters(path, doc)],
+        "parameters": [{"$ref": "#/parameters/RequestId"}, *_path_parameters(path, {})],
         "responses": {"204": {"description": "What is allowed", "headers": headers}},
     }
 

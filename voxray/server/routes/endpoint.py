@@ -69,4 +69,9 @@ class Endpoint:
 
 def optional(properties: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Fields of a body that may be null, which is as good as left out."""
-    return {name: {**schema, "x-nullable": True} for name, schema in properties.items()}
+    return {name: _nullable(schema) for name, schema in properties.items()}
+
+
+def _nullable(schema: Mapping[str, Any]) -> dict[str, Any]:
+    values = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, **values, "x-nullable": True}

@@ -59,6 +59,7 @@ _PC_ID = {
     "maxLength": MAX_NAME,
     "description": "the connection to go on with, as the answer to its first offer named it",
 }
+_TYPE = {"type": "string", "enum": ["offer"]}
 _SESSION = {"session_id": {"format": "uuid", "description": "as POST /start answered it"}}
 
 
@@ -67,11 +68,14 @@ def _offered(named: str) -> dict[str, Any]:
     other = {"offer": "sdp", "sdp": "offer"}[named]
     described = {
         "type": ["string", "object"],
+        "pattern": r"\S",
+        "required": ["sdp"],
+        "properties": {"sdp": {"type": "string", "pattern": r"\S"}, **optional({"type": _TYPE})},
         "description": "SDP, or a session description of type offer, as an object or as JSON in a string",
     }
     more: dict[str, dict[str, Any]] = {
         other: {"description": f"another name of {named}"},
-        "type": {"type": "string", "enum": ["offer"]},
+        "type": _TYPE,
         "pc_id": _PC_ID,
         "restart_pc": {"type": "boolean", "description": "replace the connection, keep the call"},
         "request_data": {"type": "object", "description": "reaches the call, over what POST /start was told"},

@@ -21,8 +21,8 @@ def webhook_doc(carriers: Sequence[Carrier], *, page: bool = False) -> Doc:
     return Doc(
         summary=f"Webhook of {names}",
         description="Answered with the carrier's own document: what to do with the call. Its proof is checked where "
-        "the secret for it is configured. A GET that is not of a carrier is told "
-        + ("by the console." if page else "who is served."),
+        "the secret for it is configured. Any other GET is answered with "
+        + ("the console." if page else "the names of the carriers."),
         tags=TAGS,
         request=shaped,
         consumes=(JSON, FORM),
