@@ -1,14 +1,17 @@
-"""The pages of docs/reference, made from what the program says about itself: python -m tools.reference [--check]
+"""The pages of docs/reference, and docs/openapi.json, made from what the program says about itself:
+python -m tools.reference [--check]
 
-Without `--check` the pages are written; with it, stale ones are named and the exit status is 1.
+Without `--check` they are written; with it, stale ones are named and the exit status is 1.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from tools.api_document import http, openapi
 from tools.reference_pages import cli, config, events, hooks, metrics, providers, wire
 from tools.source import ROOT
 
@@ -22,13 +25,19 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics": metrics,
     "events": events,
     "wire": wire,
+    "http": http,
 }
 
 
+DOCUMENT = ROOT / "docs" / "openapi.json"
+
+
 def stale() -> list[str]:
-    """Names of pages that are not what they would be if generated now."""
+    """Paths of files that are not what they would be if generated now."""
     return [
-        name for name in PAGES if not _path(name).is_file() or _path(name).read_text(encoding="utf-8") != page(name)
+        path.relative_to(ROOT).as_posix()
+        for path, make in _made().items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != make()
     ]
 
 
@@ -36,19 +45,20 @@ def page(name: str) -> str:
     return NOTICE + PAGES[name]().rstrip() + "\n"
 
 
-def _path(name: str) -> Path:
-    return FOLDER / f"{name}.md"
+def _made() -> dict[Path, Callable[[], str]]:
+    pages: dict[Path, Callable[[], str]] = {FOLDER / f"{name}.md": partial(page, name) for name in PAGES}
+    return {**pages, DOCUMENT: lambda: openapi() + "\n"}
 
 
 def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         names = stale()
         for name in names:
-            print(f"docs/reference/{name}.md is stale: run python -m tools.reference")
+            print(f"{name} is stale: run python -m tools.reference")
         return 1 if names else 0
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in PAGES:
-        _path(name).write_text(page(name), encoding="utf-8")
+    for path, make in _made().items():
+        path.write_text(make(), encoding="utf-8")
     return 0
 
 
