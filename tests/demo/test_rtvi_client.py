@@ -244,6 +244,18 @@ def test_a_session_is_started_first(desk: str, browser: Any, site: str, way: str
         until(page, "rtvi.secs() > 0.5")
 
 
+def test_a_call_goes_on_over_another_connection(desk: str, browser: Any, site: str) -> None:
+    with connected(browser, site, desk, "webrtc") as page:
+        until(page, "rtvi.seen('bot-stopped-speaking').length === 1")
+        page.evaluate("rtvi.client().sendText('I want to book a room.')")
+        until(page, "rtvi.seen('bot-output').some((it) => it.data.text.includes('How many nights'))")
+        page.evaluate("rtvi.reconnect()")
+        until(page, "rtvi.channel() === 'open'")
+        page.evaluate("rtvi.client().sendText('For two nights.')")
+        until(page, "rtvi.seen('bot-output').some((it) => it.data.text.includes('which day'))")
+        assert page.evaluate("rtvi.seen('bot-ready').length") == 1
+
+
 def test_a_refused_start_is_explained_to_the_app(desk: str, browser: Any, site: str) -> None:
     with opened_client(browser, site) as page:
         data = {"endpoint": f"{desk}/start", "requestData": {"transport": "pigeon"}}

@@ -39,6 +39,7 @@ class Messages:
         self._on_arrival = on_arrival
         self._channel: Channel | None = None
         self._serializer: Serializer | None = None
+        self._simple = False
         self._inbox: deque[str] = deque()
         self._started: CallStarted | None = None
         self._answered = False
@@ -57,7 +58,10 @@ class Messages:
             return False
         simple = channel.protocol == JSON
         self._channel = channel
-        self._serializer = self._context.serializer({} if simple else {"rtvi": "1"})
+        if self._serializer is None or simple != self._simple:
+            # Over another connection the conversation goes on: RTVI clients do not say again that they are ready.
+            self._simple = simple
+            self._serializer = self._context.serializer({} if simple else {"rtvi": "1"})
         self._inbox.clear()
         self.pinged_at = None
         self.opened.set()

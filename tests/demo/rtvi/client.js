@@ -44,6 +44,7 @@ const TRANSPORTS = {
 
 let states = [];
 let client;
+let transport;
 
 function listen(track) {
   if (track.kind !== "audio" || client.tracks().local.audio?.id === track.id) return;
@@ -64,8 +65,9 @@ function listen(track) {
 async function connect(way, params, { microphone }) {
   messages.length = sound.length = errors.length = calls.length = 0;
   states = [];
+  transport = TRANSPORTS[way]();
   client = new PipecatClient({
-    transport: TRANSPORTS[way](),
+    transport,
     enableMic: microphone,
     enableCam: false,
     callbacks: {
@@ -96,11 +98,14 @@ const loud = () => sound.filter(({ bytes, level }) => bytes || level > LOUD);
 
 window.rtvi = {
   connect,
+  /** What the client does by itself when its WebRTC connection breaks. */
+  reconnect: () => transport.attemptReconnection(true),
   offerMap,
   messages,
   sound,
   errors,
   calls,
+  channel: () => transport.dc?.readyState,
   states: () => states,
   client: () => client,
   failure,

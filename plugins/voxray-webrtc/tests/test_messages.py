@@ -1,0 +1,59 @@
+"""What goes over the data channels of a call, without a connection."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from voxray_webrtc.messages import Messages
+
+from voxray.builtin.json_frames import JsonFrames
+from voxray.builtin.rtvi_frames import RtviFrames
+from voxray.events import SpeechStarted
+
+
+class Wire:
+    """A data channel."""
+
+    buffered = 0
+
+    def __init__(self, protocol: str = "") -> None:
+        self.open = True
+        self.protocol = protocol
+        self.sent: list[dict[str, Any]] = []
+
+    def send(self, message: str) -> None:
+        self.sent.append(json.loads(message))
+
+
+class Context:
+    def serializer(self, query: dict[str, str]) -> Any:
+        return RtviFrames() if query else JsonFrames()
+
+
+def ready(messages: Messages, wire: Wire) -> None:
+    messages.answered()
+    messages.adopt(wire)  # type: ignore[arg-type]
+    data = {"id": "r1", "label": "rtvi-ai", "type": "client-ready", "data": {"version": "2.1.0"}}
+    messages.received(wire, json.dumps(data))  # type: ignore[arg-type]
+    messages.take()
+
+
+def test_a_client_need_not_be_ready_again_over_another_connection() -> None:
+    messages = Messages(Context(), lambda: None)  # type: ignore[arg-type]
+    ready(messages, Wire())
+    messages.drop()
+    second = Wire()
+    messages.adopt(second)  # type: ignore[arg-type]
+    messages.send(SpeechStarted())
+    assert [it["type"] for it in second.sent] == ["user-started-speaking"]
+
+
+def test_a_channel_of_another_protocol_begins_anew() -> None:
+    messages = Messages(Context(), lambda: None)  # type: ignore[arg-type]
+    ready(messages, Wire())
+    messages.drop()
+    second = Wire("json")
+    assert messages.adopt(second)  # type: ignore[arg-type]
+    messages.send(SpeechStarted())
+    assert [it["type"] for it in second.sent] == ["UserStartedSpeakingFrame"]
