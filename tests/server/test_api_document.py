@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import httpx
 import pytest
 from jsonschema import Draft4Validator
 from openapi_spec_validator import OpenAPIV2SpecValidator
@@ -15,7 +16,11 @@ from starlette.routing import Route, Router, WebSocketRoute
 
 from tests.server.everything import KEY, everything
 from tests.server.serving import Served, serving
+from voxray.config.settings import Settings
+from voxray.registry import Registry, make
 from voxray.server.app import create_app
+from voxray.server.runtime import ListenerContext
+from voxray.specs import PeersSpec, SerializerSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -129,6 +134,18 @@ async def test_examples_of_bodies_work() -> None:
         "/sessions/ID/api/offer": 200,
         "/daily-dialin-webhook": 200,
     }
+
+
+async def test_the_example_of_an_offer_is_one_that_webrtc_takes() -> None:
+    registry = Registry.load(only=["webrtc"])
+    async with httpx.AsyncClient() as http:
+        context = ListenerContext("webrtc", Settings(), registry.specs(SerializerSpec), http=http)
+        peers = make(registry.get(PeersSpec, "webrtc"), context, {"addresses": ["127.0.0.1"]})
+        async with peers, serving(peers=peers) as server:
+            post = (await documents(server))[0]["paths"]["/webrtc/offer"]["post"]
+            answer = await server.http.post("/webrtc/offer", json=post["parameters"][-1]["schema"]["example"])
+    assert answer.status_code == 200, answer.text
+    assert "a=ice-ufrag" in answer.json()["answer"]
 
 
 async def test_names_of_operations_are_unique() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,6 +67,15 @@ async def test_both_documents_can_be_read_and_tried_in_a_browser() -> None:
     assert "http_requests_total" in metrics
     assert complaints == []
     assert {urlsplit(url).hostname for url in asked if not url.startswith("data:")} == {"127.0.0.1"}
+
+
+async def test_the_packages_files_are_served_without_importing_it() -> None:
+    async with serving() as server:
+        answer = await server.http.get("/swagger/swagger-ui-bundle.js")
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert answer.headers["cache-control"] == "max-age=3600"
+    assert len(answer.content) > 1_000_000
+    assert "swagger_ui" not in sys.modules
 
 
 def watched(page: Page) -> tuple[list[str], list[str]]:
