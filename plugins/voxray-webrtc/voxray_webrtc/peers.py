@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from types import TracebackType
 
 import anyio
@@ -13,11 +14,10 @@ from voxray.errors import ProviderRefused, ProviderUnavailable
 from voxray.protocols.context import ListenerContext
 from voxray.protocols.peers import Accepted, Candidate, Offer
 from voxray_webrtc.connection import CLOSE_SECS, Connection, Network, check_library
+from voxray_webrtc.limits import Limits
 from voxray_webrtc.sdp import PeerDescription, parse_offer
 from voxray_webrtc.transport import WebRtcTransport
 
-UNFINISHED = 64  # connections that may be on their way at a time
-CHECK_SECS = 1.0
 REPORT_CHECKS = 2  # a report about the sound every so many
 
 
@@ -31,11 +31,12 @@ class WebRtcPeers:
         bit_rate: int = 32_000,
         grace_secs: float = 15.0,
         addresses: Sequence[str] = (),
+        limits: Limits | None = None,
     ) -> None:
         check_library(context.name)
         self._context = context
         self._bit_rate = bit_rate
-        self._grace_secs = grace_secs
+        self._limits = replace(limits or Limits(), grace_secs=grace_secs)
         try:
             self._network = Network(context.ice_servers, addresses)
         except ValueError as error:
@@ -75,9 +76,7 @@ class WebRtcPeers:
             transport.replace(connection)
             return Accepted(sdp=connection.answer(), pc_id=offer.pc_id)
         pc_id = str(uuid.uuid4())
-        transport = WebRtcTransport(
-            self, self._context, connection, bit_rate=self._bit_rate, grace_secs=self._grace_secs
-        )
+        transport = WebRtcTransport(self, self._context, connection, bit_rate=self._bit_rate, limits=self._limits)
         self._transports[pc_id] = (offer.owner, transport)
         return Accepted(sdp=connection.answer(), pc_id=pc_id, transport=transport)
 
@@ -96,7 +95,7 @@ class WebRtcPeers:
     async def _connection(self, described: PeerDescription) -> Connection:
         """A connection that is to be brought up. Raises ProviderUnavailable."""
         unsettled = sum(not transport.settled for _, transport in self._transports.values())
-        if unsettled + self._gathering >= UNFINISHED:
+        if unsettled + self._gathering >= self._limits.unfinished:
             raise ProviderUnavailable(self._context.name, "too many connections are being made")
         self._gathering += 1
         try:
@@ -120,7 +119,7 @@ class WebRtcPeers:
         """One clock for all connections."""
         checks = 0
         while True:
-            await anyio.sleep(CHECK_SECS)
+            await anyio.sleep(self._limits.check_secs)
             checks += 1
             for _, transport in list(self._transports.values()):
                 transport.check()

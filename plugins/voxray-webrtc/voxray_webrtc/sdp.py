@@ -19,7 +19,7 @@ TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,32}")
 FORMAT = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~/-]{1,32}")
 HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}  # bytes
 FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})*")
-RTPMAP = re.compile(r"(\d{1,3}) ([A-Za-z0-9._-]{1,32})/(\d{1,6})(?:/(\d{1,2}))?")
+RTPMAP = re.compile(r"(\d{1,3}) ([A-Za-z0-9._-]{1,32})/(\d{1,6})(?:/(\d{1,2}))?", re.ASCII)
 OPUS = ("opus", 48_000)
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 MIRRORED = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
@@ -75,7 +75,6 @@ class PeerDescription:
     fingerprints: tuple[tuple[str, str], ...]
     setup: str
     candidates: tuple[str, ...]
-    candidates_complete: bool
     lines: tuple[OfferedLine, ...]
     bundle: tuple[str, ...]
     payload_type: int | None  # of Opus; None: no sound in this call
@@ -110,7 +109,6 @@ def parse_offer(text: str) -> PeerDescription:
         fingerprints=_fingerprints(carrier.fingerprints or session.fingerprints),
         setup=_setup(carrier.values.get("setup") or session.values.get("setup", "actpass")),
         candidates=tuple(dict.fromkeys(candidates))[:MAX_CANDIDATES],
-        candidates_complete="end-of-candidates" in carrier.values or "end-of-candidates" in session.values,
         lines=tuple(offered),
         bundle=tuple(line.mid for line in together if line.mid and not line.refused),
         payload_type=None if audio is None else _opus(audio),

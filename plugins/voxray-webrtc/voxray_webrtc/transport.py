@@ -12,7 +12,8 @@ from voxray.errors import ClientIdleError, TransportFailedError
 from voxray.events import Inbound, Outbound, ReplyInterrupted
 from voxray.protocols.context import ListenerContext
 from voxray.protocols.transport import AudioSource
-from voxray_webrtc.connection import CONNECT_SECS, Channel, Connection
+from voxray_webrtc.connection import Channel, Connection
+from voxray_webrtc.limits import Limits
 from voxray_webrtc.messages import READY, Messages
 from voxray_webrtc.opus import OpusDecoder
 from voxray_webrtc.rtp import Received, Reordering, parse, sender_reports
@@ -21,11 +22,6 @@ from voxray_webrtc.speaking import Speaker, Speaking
 
 logger = logging.getLogger(__name__)
 
-CHANNEL_SECS = 10.0  # for a data channel to open
-PING_SECS = 3.0  # a client that pings does so every second
-SILENT_SECS = 8.0  # the least lively peer checks the connection every 6 s
-LEFT_SECS = 2.0  # after a goodbye; a client that starts again says it, too
-ANSWER_SECS = 60.0  # for the server to answer a call that is connected
 GOODBYE_SECS = 0.3  # for the last messages
 HEARD_BYTES = 2 * PCM_16K.bytes_per_sec  # that may wait for the call
 
@@ -48,11 +44,11 @@ class WebRtcTransport:
     answers_marks = False
 
     def __init__(
-        self, owner: Owner, context: ListenerContext, connection: Connection, *, bit_rate: int, grace_secs: float
+        self, owner: Owner, context: ListenerContext, connection: Connection, *, bit_rate: int, limits: Limits
     ) -> None:
         self._owner = owner
         self._idle_secs = context.idle_secs
-        self._grace_secs = grace_secs
+        self._limits = limits
         self._messages = Messages(context, self._arrive)
         self._speaker = Speaker(lambda: self._live, bit_rate)
         self._heard: list[bytes] = []
@@ -67,7 +63,8 @@ class WebRtcTransport:
         self._last = anyio.current_time()  # of what came from the client
         self._made_at = self._last
         self._lost_at: float | None = None
-        self._lost_for = grace_secs
+        self._lost_for = 0.0
+        self._parting: Exception = anyio.EndOfStream()
         self._ready = False
         self._live: Speaking | None = None
         self._begin(connection)
@@ -99,7 +96,7 @@ class WebRtcTransport:
         self._owner.retire(self._connection, b"")
         self._messages.drop()
         self._begin(connection)
-        self._lost(CONNECT_SECS + self._grace_secs)
+        self._lost(self._limits.connect_secs + self._limits.grace_secs)
         self._replaced.set()
 
     async def renegotiate(self, offer: PeerDescription) -> str:
@@ -113,7 +110,7 @@ class WebRtcTransport:
         while True:
             self._replaced = anyio.Event()
             connection = self._connection
-            up = await connection.connect()
+            up = await connection.connect(self._limits.connect_secs)
             if connection is self._connection:
                 break
         if up:
@@ -126,16 +123,18 @@ class WebRtcTransport:
         while True:
             await self._replaced.wait()
             if not await self._bring_up():
-                self._lost(self._grace_secs)
+                self._lost(self._limits.grace_secs)
 
     def _found(self) -> None:
         self._lost_at = None
         self._live = self._speaking
         self._speaker.connected()
 
-    def _lost(self, patience_secs: float) -> None:
+    def _lost(self, patience_secs: float, parting: Exception | None = None) -> None:
+        """There is no connection now. If there is none for so long, the call ends: with `parting`, or as broken."""
         self._live = None
         self._lost_at, self._lost_for = anyio.current_time(), patience_secs
+        self._parting = parting or TransportFailedError("the connection to the client was lost")
         self._speaker.connected()
 
     # ── Listening ──
@@ -178,7 +177,7 @@ class WebRtcTransport:
     def on_closed(self, connection: Connection) -> None:
         if connection is self._connection and not self._closed:
             self._messages.drop()
-            self._lost(min(LEFT_SECS, self._grace_secs))
+            self._lost(min(self._limits.left_secs, self._limits.grace_secs), anyio.EndOfStream())
 
     # ── PendingTransport ──
 
@@ -194,7 +193,7 @@ class WebRtcTransport:
     async def _settle(self) -> bool:
         """Wait for the data channel that the client announced."""
         if self._connection.offer.sctp_port is not None:
-            with anyio.move_on_after(CHANNEL_SECS):
+            with anyio.move_on_after(self._limits.channel_secs):
                 await self._messages.opened.wait()
         if self._messages.channel is None:
             self._be_ready()
@@ -258,6 +257,7 @@ class WebRtcTransport:
         finally:
             self._owner.retire(self._connection, goodbye)
             self._owner.forget(self)
+            self._end(anyio.EndOfStream())
 
     # ── the clock, once a second ──
 
@@ -266,12 +266,12 @@ class WebRtcTransport:
         now = anyio.current_time()
         self._look(now)
         if self._lost_at is not None and now > self._lost_at + self._lost_for:
-            self._end(self._parting())
+            self._end(self._parting)
         elif self._connection.overfed:
             self._end(TransportFailedError("the client sends more than was agreed"))
         elif self._answered and now > self._last + self._idle_secs:
             self._end(ClientIdleError(f"nothing came from the client for {self._idle_secs:g} s"))
-        elif not self._answered and now > self._made_at + CONNECT_SECS + ANSWER_SECS:
+        elif not self._answered and now > self._made_at + self._limits.connect_secs + self._limits.answer_secs:
             self._end(TransportFailedError("the call was not answered"))
 
     def _look(self, now: float) -> None:
@@ -279,18 +279,13 @@ class WebRtcTransport:
         if not self._connection.connected:
             return
         pinged_at = self._messages.pinged_at
-        silent = self._connection.heard_secs_ago() > SILENT_SECS or (
-            pinged_at is not None and now > pinged_at + PING_SECS
+        silent = self._connection.heard_secs_ago() > self._limits.silent_secs or (
+            pinged_at is not None and now > pinged_at + self._limits.ping_secs
         )
         if silent and self._live is not None:
-            self._lost(self._grace_secs)
+            self._lost(self._limits.grace_secs)
         elif not silent and self._live is None:
             self._found()
-
-    def _parting(self) -> Exception:
-        if self._lost_for == LEFT_SECS:
-            return anyio.EndOfStream()
-        return TransportFailedError("the connection to the client was lost")
 
     @property
     def abandoned(self) -> bool:
