@@ -1,0 +1,222 @@
+"""Calls in a Daily room: the real server and session, Daily's own source of sound; only the network is missing."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import daily as daily_sdk
+import httpx
+import pytest
+import voxray_daily
+
+from tests.server.serving import Served, serving
+from voxray.audio.format import PCM_16K, PCM_24K
+from voxray.config.settings import Settings
+from voxray.protocols.call import CallInfo, Outcome
+from voxray.registry import Registry, make
+from voxray.server.calls import Hooks
+from voxray.server.runtime import ListenerContext
+from voxray.session.services import Services, SessionOptions
+from voxray.specs import SerializerSpec
+from voxray.testing.daily_api import DailyApi
+from voxray.testing.daily_room import FakeClient, FakeDaily, RecordedSource
+from voxray.testing.fakes import ScriptedLlm, ScriptedStt, services, speech
+from voxray.testing.faults import Fault
+
+pytestmark = pytest.mark.anyio
+
+(SPEC,) = voxray_daily.voxray_register_transports()
+WAIT_SECS = 10.0
+READY = {"id": "1", "label": "rtvi-ai", "type": "client-ready", "data": {"version": "2.1.0"}}
+CALL = {"From": "+15005550006", "To": "+15005550001", "callId": "c-1", "callDomain": "d-1"}
+ENDPOINT = "100000000.0@example.sip.daily.co"
+
+
+@dataclass
+class Desk:
+    """A server whose agents meet people in Daily rooms."""
+
+    server: Served
+    api: DailyApi
+    sdk: FakeDaily
+    infos: list[CallInfo] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    answered: anyio.Event = field(default_factory=anyio.Event)
+
+    def began(self, info: CallInfo) -> None:
+        self.infos.append(info)
+        self.answered.set()
+
+    async def start(self) -> FakeClient:
+        """`POST /start`; the agent's client once it is in its room."""
+        self.answer = await self.server.http.post("/start", json={"createDailyRoom": True})
+        assert self.answer.status_code == 201
+        return await self.joined()
+
+    async def dial(self) -> FakeClient:
+        """A phone call is announced; the agent's client once it is in its room."""
+        self.api.hold("c-1")
+        self.answer = await self.server.http.post("/daily-dialin-webhook", json=CALL)
+        assert self.answer.status_code == 201
+        return await self.joined()
+
+    async def joined(self) -> FakeClient:
+        with anyio.fail_after(WAIT_SECS):
+            return await self.sdk.joined()
+
+    async def call(self) -> CallInfo:
+        with anyio.fail_after(WAIT_SECS):
+            await self.answered.wait()
+        return self.infos[0]
+
+    async def over(self) -> Outcome:
+        """The record of the call, when nothing of it is left."""
+        with anyio.fail_after(WAIT_SECS):
+            await self.api.emptied()
+        client = self.sdk.clients[-1]
+        assert (client.left, client.released) == (1, 1)
+        return self.outcomes[0]
+
+
+@asynccontextmanager
+async def desk(
+    parts: Services | None = None,
+    *,
+    refuses: str = "",
+    faults: list[Fault] | None = None,
+    session: SessionOptions | None = None,
+    settings: dict[str, Any] | None = None,
+    **options: Any,
+) -> AsyncIterator[Desk]:
+    fake = FakeDaily(daily_sdk, refuses=refuses)
+    async with DailyApi(faults=faults or ()) as api, httpx.AsyncClient() as http:
+        secrets = {"api_key": api.key, "dialin_hmac": ""}
+        context = ListenerContext(
+            "daily",
+            Settings(),
+            Registry.load(only=["-"]).specs(SerializerSpec),
+            http=http,
+            base_url=api.base_url,
+            secrets=secrets.__getitem__,
+        )
+        rooms = make(SPEC, context, {"leave_grace_secs": 0.2, "daily": fake, **options})
+        found = Desk(None, api, fake)  # type: ignore[arg-type]
+        hooks = Hooks(started=(found.began,), ended=(lambda info, outcome: found.outcomes.append(outcome),))
+        async with (
+            rooms,
+            serving(
+                parts=parts or services(), rooms=[rooms], hooks=hooks, options=session, **(settings or {})
+            ) as server,
+        ):
+            found.server = server
+            yield found
+    assert not [thread for thread in threading.enumerate() if thread.name == "fake-daily"]
+
+
+async def until(source: RecordedSource, loud: bool, secs: float = 0.1) -> float:
+    """Wait until what was played last was speech, or nothing was played, for so long; the time it began."""
+    with anyio.fail_after(WAIT_SECS):
+        while True:
+            heard = [(at, frames) for at, frames in source.played if any(frames)]
+            if loud and sum(PCM_24K.secs(len(frames)) for _, frames in heard) >= secs:
+                return heard[0][0]
+            if not loud and heard and anyio.current_time() - heard[-1][0] >= secs:
+                return heard[-1][0]
+            with anyio.move_on_after(secs):
+                await source.news()
+
+
+async def test_somebody_is_greeted_asks_and_is_answered() -> None:
+    parts = services(stt=ScriptedStt(["when is breakfast"]), llm=ScriptedLlm(["At seven o'clock."]))
+    async with desk(parts, session=SessionOptions(greeting="Hello there.", turn_stop_secs=0.3)) as it:
+        client = await it.start()
+        answer = it.answer.json()
+        (room,) = it.api.rooms.values()
+        assert (client.url, answer["dailyRoom"]) == (room.url, room.url)
+        assert room.tokens[client.token]["is_owner"]
+        assert not room.tokens[answer["dailyToken"]]["is_owner"]
+        assert client.name == "Voxray Bot"
+        assert client.profiles == {"base": {"camera": "unsubscribed", "screenVideo": "unsubscribed"}}
+        who = client.arrive()
+        client.event("app_message", READY, who)
+        with anyio.fail_after(WAIT_SECS):
+            await client.sent(lambda message: message["type"] == "bot-ready")
+        (source,) = it.sdk.sources
+        await until(source, loud=True)
+        await until(source, loud=False, secs=0.3)
+        source.played.clear()
+        await client.say(who, speech(PCM_16K, 0.6) + bytes(PCM_16K.size(1.0)))
+        await until(source, loud=True)
+        with anyio.fail_after(WAIT_SECS):
+            await client.sent(lambda message: "when is breakfast" in str(message))
+        await until(source, loud=False, secs=0.3)
+        client.leave_room(who)
+        outcome = await it.over()
+        (info,) = it.infos
+        assert (info.transport, info.session_id) == ("daily", answer["sessionId"])
+    assert (outcome.cause, outcome.turns, outcome.replies) == ("caller_left", 1, 2)
+    assert it.api.rejected == []
+
+
+async def test_the_sdk_is_given_little_ahead_so_that_an_interruption_is_soon_heard() -> None:
+    parts = services(stt=ScriptedStt(["stop"]), llm=ScriptedLlm(["All right."]))
+    async with desk(parts, session=SessionOptions(greeting="y" * 200, turn_stop_secs=0.3)) as it:
+        client = await it.start()
+        who = client.arrive()
+        client.event("app_message", READY, who)
+        await it.call()
+        (source,) = it.sdk.sources
+        await until(source, loud=True, secs=0.6)
+        ahead = sum(map(len, source.written)) - sum(len(frames) for _, frames in source.played)
+        assert PCM_24K.secs(ahead) <= 0.2
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.say, who, speech(PCM_16K, 0.8))
+            silent = await until(source, loud=False, secs=0.15)
+        client.leave_room(who)
+        outcome = await it.over()
+    assert silent - began < 0.6  # the detector's 0.2 s, and what is under way
+    assert outcome.interruptions >= 1
+
+
+async def test_who_is_in_the_room_before_the_agent_is_heard_too() -> None:
+    parts = services(stt=ScriptedStt(["hello"]), llm=ScriptedLlm(["Good day."]))
+    async with desk(parts, session=SessionOptions(turn_stop_secs=0.3)) as it:
+        who = str(uuid.uuid4())
+        it.sdk.waiting.append(who)
+        client = await it.start()
+        await client.say(who, speech(PCM_16K, 0.6) + bytes(PCM_16K.size(1.0)))
+        await until(it.sdk.sources[0], loud=True)
+        client.leave_room(who)
+        assert (await it.over()).turns == 1
+
+
+async def test_a_phone_call_is_put_through_once_its_room_is_ready() -> None:
+    async with desk(session=SessionOptions(greeting="Hello.", dtmf_timeout_secs=0.2), settings={"dialin": True}) as it:
+        client = await it.dial()
+        (room,) = it.api.rooms.values()
+        assert room.sip_endpoint == ENDPOINT
+        assert it.api.held == {"c-1"}
+        it.api.ready(ENDPOINT)
+        client.event("dialin_ready", ENDPOINT)
+        client.event("dialin_ready", ENDPOINT)
+        who = client.arrive()
+        dialled = anyio.current_time()
+        client.event("dialin_connected", {"sessionId": who, "sipFrom": "+15005550006"})
+        info = await it.call()
+        assert await until(it.sdk.sources[0], loud=True) - dialled < 1.5
+        for tone in ("x", "7", 7, None):
+            client.event("dtmf_event", {"sessionId": who, "tone": tone})
+        await it.server.http.get("/health")
+        assert it.api.connected == {"c-1": ENDPOINT}
+        assert [request.path for request in it.api.requests].count("/v1/dialin/pinlessCallUpdate") == 1
+        client.leave_room(who)
+        outcome = await it.over()
+    assert (info.caller, info.callee, info.transport) == (CALL["From"], CALL["To"], "daily")
+    assert (outcome.cause, it.api.rejected, it.api.lost) == ("caller_left", [], [])
