@@ -19,6 +19,7 @@ from voxray.audio.format import PCM_16K, AudioFormat
 from voxray.audio.mix import Mixer
 from voxray.errors import ProviderError, TransportFailedError
 from voxray.events import (
+    CallEnded,
     ClientReady,
     DtmfReceived,
     DtmfRequested,
@@ -117,6 +118,7 @@ class RoomTransport:
         self._mixer = Mixer(self.audio_in.rate_hz)
         self._bad_messages = 0
         self._unsent = 0
+        self._end_told = False
         self._transfer_to = ""
 
     # ── what the line tells ──
@@ -241,6 +243,7 @@ class RoomTransport:
         if isinstance(event, DtmfRequested):
             self._post(event)
             return
+        self._end_told = self._end_told or isinstance(event, CallEnded)
         if isinstance(event, ReplyInterrupted):
             self._clears += 1
             self._line.clear()
@@ -268,6 +271,8 @@ class RoomTransport:
             raise failures[0]
 
     async def close(self, cause: str, detail: str) -> None:
+        if not self._end_told:
+            self.send(CallEnded(cause, detail))  # a call that was refused has had none
         if self._end is None:
             with anyio.move_on_after(CLOSE_SECS), suppress(TransportFailedError):
                 await self._flush()

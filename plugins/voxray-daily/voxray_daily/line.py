@@ -52,6 +52,7 @@ class DailyLine:
         self._track: Any = None
         self._token = ""
         self._transport: RoomTransport
+        self._listened_to: set[str] = set()
         self._unplayed = 0  # samples handed over
         self._played = anyio.Event()
         self._endpoint = ""
@@ -96,12 +97,15 @@ class DailyLine:
             return
         try:
             await self._asked(lambda done: client.leave(completion=done), LEAVE_SECS, "leave")
+        except ProviderUnavailable as error:
+            logger.warning("a room was not left in good order", extra={"error": str(error)})
+        try:
             with anyio.fail_after(RELEASE_SECS):
                 # It waits for what the SDK is doing, a look-up of names for example.
                 await anyio.to_thread.run_sync(client.release, abandon_on_cancel=True)
-        except (ProviderUnavailable, TimeoutError) as error:
-            logger.warning("a room was not left in good order", extra={"error": str(error) or "not released in time"})
-            return  # the engine must not be stopped while the SDK is still busy
+        except TimeoutError:
+            logger.warning("a room was not left in good order", extra={"error": "the SDK is still busy"})
+            return  # and the engine must not be stopped
         self._source = self._track = None
         self._engine.left()
 
@@ -177,11 +181,13 @@ class DailyLine:
 
     # ── from the SDK, on the loop ──
 
-    def on_joined(self, participant: Any, *, phone: bool = False) -> None:
+    def on_joined(self, participant: Any) -> None:
         who = _id(participant)
         if who and self._client is not None:
-            self._transport.joined(who, phone=phone)
-            self._client.set_audio_renderer(who, self._sound, "microphone", HEARD_HZ, 20)
+            self._transport.joined(who)
+            if who not in self._listened_to:
+                self._listened_to.add(who)
+                self._client.set_audio_renderer(who, self._sound, "microphone", HEARD_HZ, 20)
 
     def on_phone(self, data: Any) -> None:
         who = text_of(data.get("sessionId")) if isinstance(data, Mapping) else ""
@@ -189,7 +195,9 @@ class DailyLine:
             self._transport.joined(who, phone=True)
 
     def on_left(self, participant: Any) -> None:
-        self._transport.left(_id(participant))
+        who = _id(participant)
+        self._listened_to.discard(who)
+        self._transport.left(who)
 
     def on_message(self, text: str) -> None:
         self._transport.said(text)
