@@ -19,14 +19,18 @@ class Recording extends ProtobufFrameSerializer {
   }
 }
 
-class Media extends WavMediaManager {
-  #end;
+// A fatal error and the close after it both make the client end its recorder. That cannot take it twice, or in the middle of
+// its beginning, and nothing of it is the server's doing.
+const calm = (MediaManager) =>
+  class extends MediaManager {
+    #end;
 
-  // A fatal error and the close after it both make the client end its recorder, which cannot take that twice.
-  disconnect() {
-    return (this.#end ??= super.disconnect());
-  }
-}
+    disconnect() {
+      return (this.#end ??= super.disconnect().catch((error) => console.warn("recorder:", error)));
+    }
+  };
+const Media = calm(WavMediaManager);
+const PeerMedia = calm(WebRtcMedia);
 
 class RecordingPeer extends SmallWebRTCTransport {
   handleMessage(text) {
@@ -39,7 +43,7 @@ class RecordingPeer extends SmallWebRTCTransport {
 const TRANSPORTS = {
   // Of its own it records at 24 kHz, and the transport says 16 kHz nevertheless.
   websocket: () => new WebSocketTransport({ serializer: new Recording(), mediaManager: new Media(undefined, 16_000) }),
-  webrtc: () => new RecordingPeer({ mediaManager: new WebRtcMedia() }),
+  webrtc: () => new RecordingPeer({ mediaManager: new PeerMedia() }),
 };
 
 let states = [];
