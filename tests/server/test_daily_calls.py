@@ -17,6 +17,8 @@ import voxray_daily
 
 from tests.server.serving import Served, serving
 from voxray.audio.format import PCM_16K, PCM_24K
+from voxray.builtin.call_control import CallControl
+from voxray.chat import ToolCall
 from voxray.config.settings import Settings
 from voxray.protocols.call import CallInfo, Outcome
 from voxray.registry import Registry, make
@@ -25,7 +27,7 @@ from voxray.server.runtime import ListenerContext
 from voxray.session.services import Services, SessionOptions
 from voxray.specs import SerializerSpec
 from voxray.testing.daily_api import DailyApi
-from voxray.testing.daily_room import FakeClient, FakeDaily, RecordedSource
+from voxray.testing.daily_room import FakeClient, FakeDaily, RecordedSource, Sound
 from voxray.testing.fakes import ScriptedLlm, ScriptedStt, services, speech
 from voxray.testing.faults import Fault
 
@@ -117,6 +119,10 @@ async def desk(
             found.server = server
             yield found
     assert not [thread for thread in threading.enumerate() if thread.name == "fake-daily"]
+
+
+def ours(caplog: pytest.LogCaptureFixture, level: str) -> list[Any]:
+    return [row for row in caplog.records if row.levelname == level and row.name.startswith("voxray")]
 
 
 async def until(source: RecordedSource, loud: bool, secs: float = 0.1) -> float:
@@ -220,3 +226,177 @@ async def test_a_phone_call_is_put_through_once_its_room_is_ready() -> None:
         outcome = await it.over()
     assert (info.caller, info.callee, info.transport) == (CALL["From"], CALL["To"], "daily")
     assert (outcome.cause, it.api.rejected, it.api.lost) == ("caller_left", [], [])
+
+
+async def test_a_phone_call_that_cannot_be_put_through_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+    fault = Fault("status", path="/pinlessCallUpdate", status=500)
+    async with desk(faults=[fault], settings={"dialin": True}) as it:
+        client = await it.dial()
+        client.event("dialin_ready", ENDPOINT)
+        with anyio.fail_after(WAIT_SECS):
+            await it.api.emptied()
+        assert (client.left, client.released, it.infos) == (1, 1, [])
+        assert [request.path for request in it.api.requests].count("/v1/dialin/pinlessCallUpdate") == 1
+    assert [row.message for row in ours(caplog, "ERROR")] == ["a held call cannot be put through"]
+
+
+async def test_a_phone_room_that_never_gets_ready_is_given_up() -> None:
+    async with desk(wait_secs=0.3, settings={"dialin": True}) as it:
+        client = await it.dial()
+        with anyio.fail_after(WAIT_SECS):
+            await it.api.emptied()
+        assert (client.released, it.infos, it.api.held) == (1, [], {"c-1"})
+
+
+@pytest.mark.parametrize(("to", "how"), [("+15005550009", "transfer"), ("sip:desk@hotel.example", "refer")])
+async def test_a_telephone_is_handed_on(to: str, how: str) -> None:
+    parts = services(
+        llm=ScriptedLlm([[ToolCall("1", "transfer_call", {"to": to})], "One moment."]),
+        tools=[CallControl(tools=("transfer_call",))],
+    )
+    async with desk(parts, session=SessionOptions(dtmf_timeout_secs=0.1), settings={"dialin": True}) as it:
+        client = await it.dial()
+        it.api.ready(ENDPOINT)
+        client.event("dialin_ready", ENDPOINT)
+        who = client.arrive()
+        client.event("dialin_connected", {"sessionId": who})
+        await it.call()
+        client.event("dtmf_event", {"sessionId": who, "tone": "0"})
+        outcome = await it.over()
+    assert outcome.cause == "transferred"
+    assert client.transfers == [(how, {"sessionId": who, "toEndPoint": to})]
+
+
+async def test_a_room_that_cannot_be_joined_is_deleted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    refusal = "Connection(Api(RoomLookup(token eyJhbGciOiJIUzI1NiJ9.1.simulated)))"
+    async with desk(refuses=refusal) as it:
+        answer = await it.server.http.post("/start", json={"transport": "daily"})
+        assert answer.status_code == 201
+        with anyio.fail_after(WAIT_SECS):
+            await it.api.emptied()
+        assert it.sdk.clients[0].released == 1
+    (line,) = ours(caplog, "ERROR")
+    assert "cannot join" in line.__dict__["error"]
+    assert "eyJ" not in line.__dict__["error"]
+
+
+async def test_a_server_that_stops_while_an_agent_joins_deletes_the_room() -> None:
+    async with desk() as it:
+        it.sdk.hangs = True
+        await it.server.http.post("/start", json={"transport": "daily"})
+        client = await it.sdk.asked()
+    assert (client.left, client.released, it.api.rooms) == (1, 1, {})
+
+
+async def test_a_room_that_cannot_be_made_is_an_error_of_the_request() -> None:
+    async with desk(faults=[Fault("status", path="/rooms", status=401)]) as it:
+        answer = await it.server.http.post("/start", json={"transport": "daily"})
+    assert answer.status_code == 500
+    assert it.sdk.clients == []
+
+
+@pytest.mark.parametrize(
+    ("event", "value", "detail"),
+    [
+        ("error", "Meeting has ended", "Meeting has ended"),
+        ("dialin_error", {"errorMsg": "busy"}, "busy"),
+        ("call_state_updated", "left", "no longer in the room"),
+    ],
+)
+async def test_trouble_of_the_room_ends_the_call_with_its_reason(event: str, value: Any, detail: str) -> None:
+    async with desk() as it:
+        client = await it.start()
+        client.arrive()
+        await it.call()
+        client.event("call_state_updated", "joined")
+        client.event(event, value)
+        outcome = await it.over()
+    assert outcome.cause == "transport_failed"
+    assert detail in outcome.detail
+
+
+async def test_an_agent_that_hangs_up_leaves_and_deletes_the_room() -> None:
+    hang_up = ToolCall("1", "end_call", {})
+    parts = services(stt=ScriptedStt(["bye"]), llm=ScriptedLlm([[hang_up], "Goodbye."]), tools=[CallControl()])
+    async with desk(parts, session=SessionOptions(turn_stop_secs=0.3)) as it:
+        client = await it.start()
+        who = client.arrive()
+        client.event("app_message", READY, who)
+        await client.say(who, speech(PCM_16K, 0.6) + bytes(PCM_16K.size(1.0)))
+        outcome = await it.over()
+    assert (outcome.cause, it.api.rooms) == ("agent_ended", {})
+
+
+async def test_a_server_that_stops_leaves_its_rooms() -> None:
+    async with desk() as it:
+        client = await it.start()
+        client.arrive()
+        await it.call()
+    assert (client.left, client.released, it.api.rooms) == (1, 1, {})
+    assert it.outcomes[0].cause == "drained"
+
+
+async def test_a_source_that_plays_nothing_ends_the_call() -> None:
+    async with desk(session=SessionOptions(greeting="y" * 400)) as it:
+        client = await it.start()
+        it.sdk.sources[0].stalled = True
+        who = client.arrive()
+        client.event("app_message", READY, who)
+        outcome = await it.over()
+    assert outcome.cause == "transport_failed"
+    assert "takes no more sound" in outcome.detail
+
+
+async def test_two_people_who_speak_at_once_are_heard_as_one() -> None:
+    stt = ScriptedStt(["two voices"])
+    async with desk(services(stt=stt), session=SessionOptions(turn_stop_secs=0.3)) as it:
+        client = await it.start()
+        people = [client.arrive(), client.arrive()]
+        await it.call()
+        async with anyio.create_task_group() as tasks:
+            for who in people:
+                tasks.start_soon(client.say, who, speech(PCM_16K, 0.6) + bytes(PCM_16K.size(1.0)))
+        client.leave_room(people[0])
+        await until(it.sdk.sources[0], loud=True)
+        client.leave_room(people[1])
+        outcome = await it.over()
+    assert outcome.turns == 1
+
+
+async def test_nonsense_of_the_sdk_and_of_clients_costs_nobody_the_call() -> None:
+    async with desk() as it:
+        client = await it.start()
+        who = client.arrive()
+        await it.call()
+        for message in (None, 7, "x" * 100_000, [[[]]], {"label": "rtvi-ai"}, {**READY, "data": 7}, {"type": None}):
+            client.event("app_message", message, who)
+        for person in (None, {}, {"id": 7}, {"id": "x", "info": {"isLocal": True}}, {"info": None}):
+            client.event("participant_left", person, "")
+        for data in (None, 7, {}, {"tone": []}, {"sessionId": None}):
+            client.event("dtmf_event", data)
+            client.event("dialin_connected", data)
+        client.event("dialin_ready", None)
+        await client.say(who, bytes(640))
+        client.sound(who, Sound(b"abc"))
+        client.sound(who, Sound(bytes(640), sample_rate=48_000))
+        client.sound(who, Sound(bytes(640), num_channels=2))
+        client.refuses = "too large"
+        client.event("app_message", READY, who)
+        await client.say(who, bytes(640))
+        client.leave_room(who)
+        outcome = await it.over()
+    assert outcome.cause == "caller_left"
+
+
+async def test_what_the_loop_cannot_keep_up_with_is_dropped_not_kept() -> None:
+    async with desk() as it:
+        client = await it.start()
+        who = client.arrive()
+        await it.call()
+        await client.say(who, bytes(640))
+        for _ in range(5000):
+            client.sound(who, Sound(bytes(640)))
+        while client.busy():
+            pass  # the loop is held up
+        client.leave_room(who)
+        assert (await it.over()).cause == "caller_left"

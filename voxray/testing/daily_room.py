@@ -45,6 +45,7 @@ class FakeDaily:
         self.sources: list[RecordedSource] = []
         self.waiting: list[str] = []  # in the room before the agent
         self._joined = anyio.Event()
+        self._asked = anyio.Event()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sdk, name)
@@ -60,10 +61,18 @@ class FakeDaily:
     def CustomAudioTrack(self, source: RecordedSource) -> Any:  # noqa: N802
         return self._sdk.CustomAudioTrack(source.real)
 
+    async def asked(self) -> FakeClient:
+        """The client of the agent, as soon as it wants to join."""
+        await self._asked.wait()
+        return self.clients[-1]
+
     async def joined(self) -> FakeClient:
         """The client of the agent, as soon as it is in its room."""
         await self._joined.wait()
         return self.clients[-1]
+
+    def note_asked(self) -> None:
+        self._asked.set()
 
     def note_joined(self) -> None:
         self._joined.set()
@@ -146,6 +155,7 @@ class FakeClient:
 
     def join(self, url: str, token: str, client_settings: Any, completion: Callable[..., None]) -> None:
         self.url, self.token, self.settings = url, token, client_settings
+        self.daily.note_asked()
         if self.daily.hangs:
             return
         if self.daily.refuses:
@@ -204,6 +214,10 @@ class FakeClient:
     def event(self, name: str, *values: Any) -> None:
         """Let the SDK say that something happened: the name of a handler's method without "on_"."""
         self._later(getattr(self.handler, f"on_{name}"), *values)
+
+    def busy(self) -> bool:
+        """Whether the SDK's thread has something to tell yet."""
+        return not self._work.empty()
 
     def arrive(self, who: str = "") -> str:
         """Somebody joins; their id."""
