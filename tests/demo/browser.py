@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,21 @@ FLAGS = (
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 )
+
+# A microphone that is silent until `speak(name)` is called, which ends when all was said.
+MICROPHONE = """if (navigator.mediaDevices) {  // not in an empty page
+  const context = new AudioContext();
+  const ear = context.createMediaStreamDestination();
+  const clips = CLIPS;
+  navigator.mediaDevices.getUserMedia = async () => ear.stream.clone();
+  window.speak = async (name) => {
+    const bytes = Uint8Array.from(atob(clips[name]), (letter) => letter.charCodeAt(0));
+    const source = new AudioBufferSourceNode(context, { buffer: await context.decodeAudioData(bytes.buffer) });
+    source.connect(ear);
+    source.start();
+    await new Promise((resolve) => source.addEventListener("ended", resolve));
+  };
+}"""
 
 
 def need_chromium() -> None:
@@ -47,13 +64,15 @@ def chromium(playwright: Any, *, wav: Path | None = None, microphone: bool = Tru
 
 
 @contextmanager
-def opened(browser: Any, url: str, **options: Any) -> Iterator[Any]:
-    """The page, in a context of its own; fails if a script of it does."""
+def opened(browser: Any, url: str, *, script: str = "", **options: Any) -> Iterator[Any]:
+    """The page, in a context of its own; fails if a script of it does. `script` runs before those of the page."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **options})
     faults: list[str] = []
     try:
         page = context.new_page()
         page.set_default_timeout(20_000)
+        if script:
+            page.add_init_script(script)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(url)
         yield page
@@ -68,3 +87,10 @@ def until(page: Any, condition: str, secs: float = 20) -> None:
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, condition
         page.wait_for_timeout(50)
+
+
+def microphone(clips: Mapping[str, bytes]) -> str:
+    """A script that puts a microphone into a page; `clips` are WAV files by name."""
+    return MICROPHONE.replace(
+        "CLIPS", json.dumps({name: base64.b64encode(wav).decode() for name, wav in clips.items()})
+    )

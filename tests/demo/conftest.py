@@ -36,6 +36,18 @@ def demo() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def words() -> dict[str, bytes]:
+    """What a caller says, as WAV: a question, and another one to interrupt the answer with."""
+
+    async def make() -> list[bytes]:
+        clips = await speak((QUESTION, INTERRUPTION), tts="espeak", voice=VOICE)
+        return [b"".join(clips[line].frames) for line in (QUESTION, INTERRUPTION)]
+
+    question, interruption = (wav_bytes(resample_whole(pcm, 16_000, 48_000), 48_000) for pcm in anyio.run(make))
+    return {"question": question, "interruption": interruption}
+
+
+@pytest.fixture(scope="session")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A microphone's sound: a question, and another one into its answer."""
 
@@ -51,8 +63,8 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def playwright(spoken: Path) -> Iterator[Any]:
-    """For one module: it keeps an event loop in this thread. `spoken` needs one, too, so it comes first."""
+def playwright(spoken: Path, words: dict[str, bytes]) -> Iterator[Any]:
+    """For one module: it keeps an event loop in this thread. `spoken` and `words` need one, too, so they come first."""
     need_chromium()
     from playwright.sync_api import sync_playwright
 

@@ -17,7 +17,7 @@ INSTALL = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglev
 
 def bundled(folder: Path, script: str) -> str:
     """`script` with all it imports from the packages of `folder`, as one script for a page."""
-    packages = _installed(folder)
+    packages = installed(folder)
     with tempfile.TemporaryDirectory(dir=packages) as work:  # beside node_modules, where imports are looked up
         source, made = Path(work) / "source.js", Path(work) / "bundle.js"
         source.write_text(script, encoding="utf-8")
@@ -26,7 +26,8 @@ def bundled(folder: Path, script: str) -> str:
         return made.read_text(encoding="utf-8")
 
 
-def _installed(folder: Path) -> Path:
+def installed(folder: Path) -> Path:
+    """Where the packages of `folder` are."""
     lock = (folder / "package-lock.json").read_bytes()
     target = CACHE / hashlib.sha256(lock).hexdigest()[:16]
     if target.exists():
@@ -40,7 +41,7 @@ def _installed(folder: Path) -> Path:
     done = subprocess.run(INSTALL, cwd=work, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         shutil.rmtree(work)
-        _missing(f"npm could not install the clients: {done.stderr[-500:]}")
+        _missing(f"npm could not install the packages: {done.stderr[-500:]}")
     try:
         work.rename(target)
     except OSError:  # another run was faster

@@ -6,13 +6,16 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests.demo.browser import chromium, opened, until
+from tests.demo.browser import chromium, microphone, opened, until
 
 PAGES = (Path("voxray/console"), Path("clients/js/src"))
 SOCKET = re.compile(r"/ws\?token=")
+NAMES = {"websocket": "WebSocket", "webrtc": "WebRTC"}
+WAYS = pytest.mark.parametrize("way", list(NAMES))
 PICTURES = Path("docs/pictures")
 WATCH_INTERIM = """() => {
   window.interim = [];
@@ -31,15 +34,33 @@ def say(page: Any, text: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_a_spoken_conversation_with_an_interruption(demo: str, spoken: Path, playwright: Any) -> None:
-    with chromium(playwright, wav=spoken) as browser, opened(browser, demo, device_scale_factor=2) as page:
+def choose(page: Any, way: str) -> None:
+    page.click("#open-settings")
+    page.check(f"[name=transport][value={way}]")
+    page.click("#done")
+
+
+@WAYS
+def test_a_spoken_conversation_with_an_interruption(demo: str, words: Any, browser: Any, way: str) -> None:
+    asked: list[str] = []
+    with opened(browser, "about:blank", script=microphone(words), device_scale_factor=2) as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("websocket", lambda socket: asked.append(socket.url))
+        page.goto(demo)
         page.evaluate(WATCH_INTERIM)
+        choose(page, way)
         page.click("#talk")
+        until(page, f"({LAST_OVER})(1)")  # the greeting
+        greeted = page.evaluate("voxray.client.playedSecs")
+        assert greeted > 2
+        page.evaluate("void speak('question')")
         page.wait_for_selector("#orb[data-state=hearing]")
         until(page, "Number(document.getElementById('orb').style.getPropertyValue('--level')) > 0.2")
-        assert page.evaluate("voxray.client.playedSecs") > 2  # the greeting was heard
+        page.wait_for_selector("text=The desk is open")
+        until(page, f"voxray.client.playedSecs > {greeted} + 1.5")
+        page.evaluate("void speak('interruption')")
         page.wait_for_selector(".agent .cut")
-        _picture(page, "console-interrupted")
+        _picture(page, f"console-interrupted-{way}")
         page.wait_for_selector("text=seven until ten")
         until(page, f"({LAST_OVER})(3)")
         said = [item["text"] for item in page.evaluate("voxray.conversation.items") if item["who"] == "user"]
@@ -54,10 +75,14 @@ def test_a_spoken_conversation_with_an_interruption(demo: str, spoken: Path, pla
         widths = page.eval_on_selector_all("#turns li:last-child .bar span", "all => all.map(it => it.offsetWidth)")
         assert sum(widths) > 50
         pause = page.inner_text("#legend [data-stage=pause] dd")
-        assert re.fullmatch(r"0\.\d\d s", pause)
+        assert re.fullmatch(r"\d\.\d\d s", pause)
+        assert page.inner_text("#link").startswith(NAMES[way])
         page.click("#end")
         page.wait_for_selector("text=You ended the call.")
         assert page.is_visible("#talk")
+    here = demo.rpartition(":")[2]
+    assert {urlsplit(url).netloc for url in asked} == {f"127.0.0.1:{here}"}
+    assert not [url for url in asked if "api_key" in url]
 
 
 def test_a_typed_turn_is_answered_and_can_be_cut_short(demo: str, browser: Any) -> None:

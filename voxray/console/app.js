@@ -53,6 +53,7 @@ client.on("state", (state) => {
   $("end").textContent = state === "retrying" ? "Give up" : "End call";
   $("link").dataset.on = client.inCall ? "yes" : client.busy ? "wait" : "no";
   if (!client.inCall) $("link-text").textContent = client.busy ? "Connecting" : "Not connected";
+  else if (!$("link-text").textContent.startsWith(WAYS[client.transport])) $("link-text").textContent = WAYS[client.transport];
   if (client.inCall) strip.start();
   else strip.stop();
 });

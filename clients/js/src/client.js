@@ -334,6 +334,7 @@ export class Client extends EventTarget {
   /** @param {string} message */
   #receive(message) {
     const { type, data = {} } = JSON.parse(message);
+    if (type === "StartFrame" && this.#begun) return; // of the same call, over a new connection
     this.#act(type, data);
     this.#tell("frame", { at: this.#age(), type, data });
   }
@@ -345,7 +346,7 @@ export class Client extends EventTarget {
   #act(type, data) {
     switch (type) {
       case "StartFrame":
-        this.#begun ||= performance.now();
+        this.#begun = performance.now();
         if (this.transport === "websocket") this.#sound?.setRate(data.audio_out_sample_rate);
         this.#become("listening");
         this.#measureNetwork();
@@ -368,6 +369,7 @@ export class Client extends EventTarget {
       case "BotStartedSpeakingFrame":
         this.#replyIs(data.reply);
         this.#audible();
+        if (this.transport === "webrtc") this.#measureNetwork(); // costs no request
         this.#become("speaking");
         break;
       case "TurnTimingFrame":
