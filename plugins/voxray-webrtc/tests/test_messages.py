@@ -9,7 +9,7 @@ from voxray_webrtc.messages import Messages
 
 from voxray.builtin.json_frames import JsonFrames
 from voxray.builtin.rtvi_frames import RtviFrames
-from voxray.events import SpeechStarted
+from voxray.events import CallEnded, SpeechStarted
 
 
 class Wire:
@@ -57,3 +57,21 @@ def test_a_channel_of_another_protocol_begins_anew() -> None:
     assert messages.adopt(second)  # type: ignore[arg-type]
     messages.send(SpeechStarted())
     assert [it["type"] for it in second.sent] == ["UserStartedSpeakingFrame"]
+
+
+def test_a_client_whose_call_is_refused_does_not_wait_for_it() -> None:
+    messages, wire = Messages(Context(), lambda: None), Wire()  # type: ignore[arg-type]
+    messages.adopt(wire)  # type: ignore[arg-type]
+    messages.say_goodbye("full", "max_sessions")
+    [error, goodbye] = wire.sent
+    assert error["data"] == {"error": "the call could not begin: full", "fatal": True}
+    assert goodbye["message"] == {"type": "peerLeft"}
+
+
+def test_the_end_of_a_call_is_told_once() -> None:
+    messages, wire = Messages(Context(), lambda: None), Wire()  # type: ignore[arg-type]
+    ready(messages, wire)
+    wire.sent.clear()
+    messages.send(CallEnded("idle"))
+    messages.say_goodbye("idle", "")
+    assert [it["type"] for it in wire.sent] == ["error", "signalling"]

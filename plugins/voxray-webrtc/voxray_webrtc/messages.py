@@ -10,7 +10,7 @@ from collections.abc import Callable
 import anyio
 
 from voxray.errors import TransportFailedError
-from voxray.events import CallStarted, ClientReady, Inbound, Outbound, ProviderFailed
+from voxray.events import CallEnded, CallStarted, ClientReady, Inbound, Outbound, ProviderFailed
 from voxray.protocols.context import ListenerContext
 from voxray.protocols.serializer import Response, Serializer
 from voxray_webrtc.connection import Channel
@@ -43,6 +43,7 @@ class Messages:
         self._inbox: deque[str] = deque()
         self._started: CallStarted | None = None
         self._answered = False
+        self._end_told = False
         self._bad = 0
         self._overrun = ""
         self.pinged_at: float | None = None
@@ -133,6 +134,7 @@ class Messages:
         """Write an event's messages; nothing without a channel."""
         if isinstance(event, CallStarted):
             self._started = event
+        self._end_told = self._end_told or isinstance(event, CallEnded)
         if self._serializer is None or self._channel is None:
             return
         encoded = self._serializer.encode(event)
@@ -141,7 +143,9 @@ class Messages:
         for message in encoded if isinstance(encoded, tuple) else (encoded,):
             self._write(message)
 
-    def say_goodbye(self) -> None:
+    def say_goodbye(self, cause: str, detail: str) -> None:
+        if cause and not self._end_told:
+            self.send(CallEnded(cause, detail))  # a call that was refused has had none
         if self._channel is not None:
             self._channel.send(PEER_LEFT)
 

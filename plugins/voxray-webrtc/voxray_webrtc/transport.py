@@ -250,7 +250,7 @@ class WebRtcTransport:
         self._closed = True
         goodbye = self._speaking.bye()
         try:
-            self._messages.say_goodbye()
+            self._messages.say_goodbye(cause, detail)
             with anyio.move_on_after(GOODBYE_SECS, shield=True):
                 while self._messages.unread and self._connection.connected:  # noqa: ASYNC110  nobody tells
                     await anyio.sleep(0.01)
