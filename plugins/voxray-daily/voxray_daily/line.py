@@ -33,6 +33,15 @@ ANSWER_SECS = 5.0  # for the SDK to say what became of a message
 STALLED_SECS = 2.0  # of sound that the SDK does not play
 ARRIVED = 250  # sounds and messages that the loop has not seen yet: 5 s of sound
 SIP = ("sip:", "sips:")
+SUBSCRIPTIONS = {
+    "base": {"camera": "unsubscribed", "screenVideo": "unsubscribed"}
+}  # pictures would be decoded for nobody
+PUBLISHING = {"microphone": {"isPublishing": True, "sendSettings": {"channelConfig": "mono", "bitrate": 96_000}}}
+
+
+def microphone(track_id: str) -> dict[str, Any]:
+    """The SDK's settings for speaking through a track of ours."""
+    return {"camera": False, "microphone": {"isEnabled": True, "settings": {"customTrack": {"id": track_id}}}}
 
 
 class DailyLine:
@@ -71,16 +80,8 @@ class DailyLine:
         self._track = self._daily.CustomAudioTrack(self._source)
         client = self._client = self._daily.CallClient(event_handler=_events(self._daily, self))
         client.set_user_name(name)
-        client.update_subscription_profiles({"base": {"camera": "unsubscribed", "screenVideo": "unsubscribed"}})
-        settings = {
-            "inputs": {
-                "camera": False,
-                "microphone": {"isEnabled": True, "settings": {"customTrack": {"id": self._track.id}}},
-            },
-            "publishing": {
-                "microphone": {"isPublishing": True, "sendSettings": {"channelConfig": "mono", "bitrate": 96_000}}
-            },
-        }
+        client.update_subscription_profiles(SUBSCRIPTIONS)
+        settings = {"inputs": microphone(self._track.id), "publishing": PUBLISHING}
         _, error = await self._asked(
             lambda done: client.join(url, token, client_settings=settings, completion=done), JOIN_SECS, "join"
         )
