@@ -7,8 +7,7 @@ from typing import Any
 
 from voxray_webrtc.messages import Messages
 
-from voxray.builtin.json_frames import JsonFrames
-from voxray.builtin.rtvi_frames import RtviFrames
+from tests.webrtc_desk import context
 from voxray.events import CallEnded, SpeechStarted
 
 
@@ -26,11 +25,6 @@ class Wire:
         self.sent.append(json.loads(message))
 
 
-class Context:
-    def serializer(self, query: dict[str, str]) -> Any:
-        return RtviFrames() if query else JsonFrames()
-
-
 def ready(messages: Messages, wire: Wire) -> None:
     messages.answered()
     messages.adopt(wire)  # type: ignore[arg-type]
@@ -40,7 +34,7 @@ def ready(messages: Messages, wire: Wire) -> None:
 
 
 def test_a_client_need_not_be_ready_again_over_another_connection() -> None:
-    messages = Messages(Context(), lambda: None)  # type: ignore[arg-type]
+    messages = Messages(context(), lambda: None)
     ready(messages, Wire())
     messages.drop()
     second = Wire()
@@ -50,7 +44,7 @@ def test_a_client_need_not_be_ready_again_over_another_connection() -> None:
 
 
 def test_a_channel_of_another_protocol_begins_anew() -> None:
-    messages = Messages(Context(), lambda: None)  # type: ignore[arg-type]
+    messages = Messages(context(), lambda: None)
     ready(messages, Wire())
     messages.drop()
     second = Wire("json")
@@ -60,7 +54,7 @@ def test_a_channel_of_another_protocol_begins_anew() -> None:
 
 
 def test_a_client_whose_call_is_refused_does_not_wait_for_it() -> None:
-    messages, wire = Messages(Context(), lambda: None), Wire()  # type: ignore[arg-type]
+    messages, wire = Messages(context(), lambda: None), Wire()
     messages.adopt(wire)  # type: ignore[arg-type]
     messages.say_goodbye("full", "max_sessions")
     [error, goodbye] = wire.sent
@@ -69,7 +63,7 @@ def test_a_client_whose_call_is_refused_does_not_wait_for_it() -> None:
 
 
 def test_the_end_of_a_call_is_told_once() -> None:
-    messages, wire = Messages(Context(), lambda: None), Wire()  # type: ignore[arg-type]
+    messages, wire = Messages(context(), lambda: None), Wire()
     ready(messages, wire)
     wire.sent.clear()
     messages.send(CallEnded("idle"))
