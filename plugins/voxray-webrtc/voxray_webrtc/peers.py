@@ -121,9 +121,12 @@ class WebRtcPeers:
         while True:
             await anyio.sleep(self._limits.check_secs)
             checks += 1
-            for _, transport in list(self._transports.values()):
-                transport.check()
-                if transport.abandoned:
-                    await transport.close("", "")
-                elif checks % REPORT_CHECKS == 0:
-                    await transport.report()
+            await self._check(reports=checks % REPORT_CHECKS == 0)
+
+    async def _check(self, *, reports: bool) -> None:
+        for _, transport in list(self._transports.values()):
+            transport.check()
+            if transport.abandoned:
+                await transport.close("", "")
+            elif reports:
+                await transport.report()

@@ -9,7 +9,7 @@ import anyio
 
 from voxray.audio.format import PCM_16K, PCM_24K
 from voxray.errors import ClientIdleError, TransportFailedError
-from voxray.events import Inbound, Outbound, ReplyInterrupted
+from voxray.events import Inbound, Outbound
 from voxray.protocols.context import ListenerContext
 from voxray.protocols.transport import AudioSource
 from voxray_webrtc.connection import Channel, Connection
@@ -228,8 +228,6 @@ class WebRtcTransport:
             await self._arrived.wait()
 
     def send(self, event: Outbound) -> None:
-        if isinstance(event, ReplyInterrupted):
-            self._speaker.clear()
         if not self._closed:
             self._messages.send(event)
 
