@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -19,11 +21,13 @@ from tests.server.serving import Served, serving
 from voxray.audio.format import PCM_16K, PCM_24K
 from voxray.builtin.call_control import CallControl
 from voxray.chat import ToolCall
+from voxray.config.load import load_settings
 from voxray.config.settings import Settings
 from voxray.protocols.call import CallInfo, Outcome
+from voxray.protocols.carrier import Webhook
 from voxray.registry import Registry, make
 from voxray.server.calls import Hooks
-from voxray.server.runtime import ListenerContext
+from voxray.server.runtime import ListenerContext, open_runtime
 from voxray.session.services import Services, SessionOptions
 from voxray.specs import SerializerSpec
 from voxray.testing.daily_api import DailyApi
@@ -148,7 +152,7 @@ async def test_somebody_is_greeted_asks_and_is_answered() -> None:
         assert room.tokens[client.token]["is_owner"]
         assert not room.tokens[answer["dailyToken"]]["is_owner"]
         assert client.name == "Voxray Bot"
-        assert client.profiles == {"base": {"camera": "unsubscribed", "screenVideo": "unsubscribed"}}
+        assert client.profiles["base"]["camera"] == "unsubscribed"
         who = client.arrive()
         client.event("app_message", READY, who)
         with anyio.fail_after(WAIT_SECS):
@@ -386,6 +390,32 @@ async def test_nonsense_of_the_sdk_and_of_clients_costs_nobody_the_call() -> Non
         client.leave_room(who)
         outcome = await it.over()
     assert outcome.cause == "caller_left"
+
+
+async def test_who_mutes_the_microphone_after_a_question_is_answered() -> None:
+    async with desk(services(stt=ScriptedStt(["hello"])), session=SessionOptions(turn_stop_secs=0.3)) as it:
+        client = await it.start()
+        who = client.arrive()
+        await it.call()
+        await client.say(who, speech(PCM_16K, 0.6))
+        await until(it.sdk.sources[0], loud=True)
+        client.leave_room(who)
+        outcome = await it.over()
+    assert outcome.turns == 1
+
+
+async def test_a_configuration_brings_its_rooms_and_starts_the_engine(tmp_path: Path) -> None:
+    registry = Registry.load(only=["openai", "daily"])
+    file = tmp_path / "config.json"
+    keys = {"openai": "sk", "daily_api_key": "k", "daily_dialin_hmac": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}
+    file.write_text(json.dumps({"provider": "openai", "runner_transport": ["daily"], "dialin": True, "api_keys": keys}))
+    settings = load_settings(file, registry, env={})
+    for _ in range(2):
+        async with open_runtime(settings, registry, env={}, lookup=lambda name: None) as runtime:
+            (rooms,) = runtime.rooms
+            assert (rooms.name, rooms.dial_in_path) == ("daily", "/daily-dialin-webhook")
+            assert rooms.refusal(Webhook(method="POST", url="https://x/", body=b"{}")) == "the signature is missing"
+            daily_sdk.CallClient().release()  # ends the process if there is no engine
 
 
 async def test_what_the_loop_cannot_keep_up_with_is_dropped_not_kept() -> None:

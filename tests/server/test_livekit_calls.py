@@ -9,6 +9,7 @@ from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -21,11 +22,13 @@ from tests.server.serving import Served, serving
 from voxray.audio.format import PCM_16K
 from voxray.builtin.call_control import CallControl
 from voxray.chat import ToolCall
+from voxray.config.load import load_settings
 from voxray.config.settings import Settings
+from voxray.errors import ProviderRefused
 from voxray.protocols.call import CallInfo, Outcome
 from voxray.registry import Registry, make
 from voxray.server.calls import Hooks
-from voxray.server.runtime import ListenerContext
+from voxray.server.runtime import ListenerContext, open_runtime
 from voxray.session.services import Services, SessionOptions
 from voxray.specs import SerializerSpec
 from voxray.testing.fakes import ScriptedLlm, ScriptedStt, services, speech
@@ -74,12 +77,14 @@ async def desk(
     parts: Services | None = None,
     *,
     refuses: str = "",
+    hangs: bool = False,
+    real: bool = False,
     faults: list[Fault] | None = None,
     session: SessionOptions | None = None,
     **options: Any,
 ) -> AsyncIterator[Desk]:
-    fake = FakeRtc(rtc, refuses=refuses)
-    tasks, threads = len(asyncio.all_tasks()), threading.active_count()
+    fake = FakeRtc(rtc, refuses=refuses, hangs=hangs)
+    tasks, threads = len(asyncio.all_tasks()), own_threads()
     async with LiveKitApi(faults=faults or ()) as api, httpx.AsyncClient() as http:
         secrets = {"api_key": api.key, "api_secret": api.secret}
         context = ListenerContext(
@@ -90,7 +95,7 @@ async def desk(
             base_url=api.base_url,
             secrets=secrets.__getitem__,
         )
-        rooms = make(SPEC, context, {"leave_grace_secs": 0.2, "rtc": fake, **options})
+        rooms = make(SPEC, context, {"leave_grace_secs": 0.2, "rtc": rtc if real else fake, **options})
         found = Desk(None, api, fake)  # type: ignore[arg-type]
         hooks = Hooks(started=(found.began,), ended=(lambda info, outcome: found.outcomes.append(outcome),))
         async with serving(parts=parts or services(), rooms=[rooms], hooks=hooks, options=session) as server:
@@ -99,7 +104,12 @@ async def desk(
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) <= tasks
-    assert threading.active_count() <= threads + 1  # the loop's own for look-ups of names
+    assert own_threads() <= threads + 1  # the loop's own for look-ups of names
+
+
+def own_threads() -> int:
+    """Those that Python started: the SDK's are there for as long as the process."""
+    return sum(not thread.name.startswith("Dummy-") for thread in threading.enumerate())
 
 
 class Ear:
@@ -174,6 +184,20 @@ async def test_somebody_is_greeted_asks_and_is_answered_through_livekits_sound()
         assert (info.transport, info.session_id, info.body) == ("livekit", answer["sessionId"], {"a": 1})
         assert (outcome.cause, outcome.turns, outcome.replies) == ("caller_left", 1, 2)
         assert not it.api.rejected
+
+
+async def test_who_mutes_the_microphone_after_a_question_is_answered() -> None:
+    parts = services(stt=ScriptedStt(["when is breakfast"]), llm=ScriptedLlm(["At seven."]))
+    async with desk(parts, session=SessionOptions(turn_stop_secs=0.3)) as it:
+        room = await it.start()
+        async with listening(room) as ear:
+            guest = room.arrive(FakeGuest(it.rtc))
+            room.send(guest, json.dumps(READY).encode())
+            await guest.say(speech(PCM_16K, 0.6))
+            await ear.until(loud=True)
+            await room.leave(guest)
+            outcome = await it.over(room)
+    assert outcome.turns == 1
 
 
 async def test_speaking_into_a_reply_silences_it_at_once() -> None:
@@ -302,6 +326,28 @@ async def test_a_room_that_cannot_be_joined_is_deleted_and_logged(caplog: pytest
     assert "eyJ" not in line.__dict__["error"]
 
 
+async def test_a_server_that_does_not_let_the_real_sdk_in_loses_its_room(caplog: pytest.LogCaptureFixture) -> None:
+    async with desk(real=True) as it:
+        answer = await it.server.http.post("/start", json={"transport": "livekit"})
+        assert answer.status_code == 201
+        with anyio.fail_after(WAIT_SECS):
+            await it.api.emptied()
+        asked = {request.path for request in it.api.requests}
+    (line,) = [row for row in caplog.records if row.levelname == "ERROR" and row.name.startswith("voxray")]
+    assert "cannot join the room" in line.__dict__["error"]
+    assert [path for path in asked if path.startswith("/rtc")]
+    assert answer.json()["token"] not in caplog.text
+    assert it.infos == []
+
+
+async def test_a_server_that_stops_while_an_agent_joins_deletes_the_room() -> None:
+    async with desk(hangs=True) as it:
+        await it.server.http.post("/start", json={"transport": "livekit"})
+        with anyio.fail_after(WAIT_SECS):
+            await it.rtc.asked()
+    assert (it.api.rooms, len(it.api.deleted)) == ({}, 1)
+
+
 async def test_a_room_that_cannot_be_made_is_an_error_of_the_request() -> None:
     async with desk(faults=[Fault("status", path="/CreateRoom", status=401)]) as it:
         answer = await it.server.http.post("/start", json={"transport": "livekit"})
@@ -362,3 +408,22 @@ async def test_nonsense_on_the_data_channel_is_answered_and_then_ignored() -> No
         outcome = await it.over(room)
     assert outcome.cause == "caller_left"
     assert len(room.local_participant.data) < 150
+
+
+async def test_a_configuration_brings_its_rooms(tmp_path: Path) -> None:
+    registry = Registry.load(only=["openai", "livekit"])
+    file = tmp_path / "config.json"
+    config = {
+        "provider": "openai",
+        "runner_transport": "livekit",
+        "api_keys": {"openai": "sk", "livekit_api_key": "devkey"},
+    }
+    file.write_text(json.dumps(config))
+    env = {"LIVEKIT_API_SECRET": "secretsecretsecretsecretsecret12", "LIVEKIT_URL": "wss://a.livekit.cloud"}
+    settings = load_settings(file, registry, env={})
+    async with open_runtime(settings, registry, env=env, lookup=env.get) as runtime:
+        (rooms,) = runtime.rooms
+        assert rooms.name == "livekit"
+    with pytest.raises(ProviderRefused, match="LIVEKIT_API_SECRET"):
+        async with open_runtime(settings, registry, env={}, lookup=lambda name: None):
+            pass

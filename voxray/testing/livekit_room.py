@@ -25,6 +25,7 @@ class FakeRtc:
         self.rooms: list[FakeRoom] = []
         self.waiting: list[FakeGuest] = []  # in the room before the agent
         self._joined = anyio.Event()
+        self._asked = anyio.Event()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._rtc, name)
@@ -33,10 +34,18 @@ class FakeRtc:
         self.rooms.append(FakeRoom(self))
         return self.rooms[-1]
 
+    async def asked(self) -> FakeRoom:
+        """The room that the agent wants to join, as soon as it does."""
+        await self._asked.wait()
+        return self.rooms[-1]
+
     async def joined(self) -> FakeRoom:
         """The room that the agent has joined and speaks into, as soon as it does."""
         await self._joined.wait()
         return self.rooms[-1]
+
+    def note_asked(self) -> None:
+        self._asked.set()
 
     def note_joined(self) -> None:
         self._joined.set()
@@ -61,6 +70,7 @@ class FakeRoom:
 
     async def connect(self, url: str, token: str, options: Any) -> None:
         self.url, self.token, self.options = url, token, options
+        self.rtc.note_asked()
         if self.rtc.hangs:
             await anyio.sleep_forever()
         if self.rtc.refuses:
