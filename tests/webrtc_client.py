@@ -40,6 +40,7 @@ class Microphone(MediaStreamTrack):  # type: ignore[misc]
         self._pts = 0
         self._start: float | None = None
         self.spoken_at = 0.0  # when the first frame of what was said last went out
+        self.on = anyio.Event()
 
     def say(self, pcm: bytes) -> None:
         """Queue pcm16 mono at 48 kHz."""
@@ -53,6 +54,7 @@ class Microphone(MediaStreamTrack):  # type: ignore[misc]
     async def recv(self) -> AudioFrame:
         if self.readyState != "live":
             raise MediaStreamError
+        await self.on.wait()
         self._start = time.monotonic() if self._start is None else self._start
         await anyio.sleep(max(0.0, self._start + self._pts / RATE_HZ - time.monotonic()))
         piece, self._pcm = self._pcm[: 2 * SAMPLES], self._pcm[2 * SAMPLES :]
@@ -70,11 +72,19 @@ class Client:
     """`sound` are the frames that came: (when, pts, pcm16 mono at 48 kHz)."""
 
     def __init__(
-        self, *, protocol: str = "", channel: bool = True, audio: str = "sendrecv", video: bool = False
+        self,
+        *,
+        protocol: str = "",
+        channel: bool = True,
+        audio: str = "sendrecv",
+        video: bool = False,
+        muted: bool = False,
     ) -> None:
         local_only()
         self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self.microphone = Microphone()
+        if not muted:
+            self.microphone.on.set()
         self.sound: list[tuple[float, int, np.ndarray]] = []
         self.messages: list[Any] = []
         self.pc_id = ""
