@@ -379,6 +379,7 @@ async def test_nonsense_of_the_sdk_and_of_clients_costs_nobody_the_call() -> Non
         for data in (None, 7, {}, {"tone": []}, {"sessionId": None}):
             client.event("dtmf_event", data)
             client.event("dialin_connected", data)
+            client.event("dialin_stopped", data)
         client.event("dialin_ready", None)
         await client.say(who, bytes(640))
         client.sound(who, Sound(b"abc"))

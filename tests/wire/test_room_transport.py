@@ -206,16 +206,25 @@ async def test_who_comes_back_within_the_grace_stays_in_the_call() -> None:
 # ── who may be spoken to ──
 
 
-async def test_a_telephone_may_be_spoken_to_at_once_also_when_it_is_known_later() -> None:
+@pytest.mark.parametrize("order", ["joined by phone", "joined then known", "known then joined", "known by another id"])
+async def test_a_telephone_may_be_spoken_to_at_once(order: str) -> None:
     transport, _ = made()
-    transport.joined("a", phone=True)
+    if order == "joined by phone":
+        transport.joined("a", phone=True)
+    elif order == "joined then known":
+        transport.joined("a")
+        transport.by_phone("a")
+        transport.joined("a")
+    else:
+        transport.by_phone("a" if order == "known then joined" else "another")
+        assert not transport.transfers
+        transport.joined("a")
     assert await received(transport, 0.5) == ClientReady()
-    transport, _ = made()
-    transport.joined("a")
-    transport.joined("a", phone=True)
-    assert await received(transport, 0.5) == ClientReady()
+    assert transport.phone == ("another" if order == "known by another id" else "a")
     assert transport.transfers
     assert transport.sends_dtmf
+    transport.left("a")
+    assert not transport.transfers
 
 
 async def test_somebody_without_rtvi_is_spoken_to_after_two_seconds_and_only_once() -> None:

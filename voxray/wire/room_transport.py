@@ -77,8 +77,8 @@ class RoomLine(Protocol):
 
 
 class RoomTransport:
-    """A `PendingTransport`. The line tells what happens by `joined`, `left`, `heard`, `said`, `pressed`, `failed` and
-    `closed`.
+    """A `PendingTransport`. The line tells what happens by `joined`, `by_phone`, `left`, `heard`, `said`, `pressed`,
+    `failed` and `closed`.
 
     `wait_secs`: how long `established` waits for somebody. `leave_grace_secs`: how long
     the agent stays when the last one left; they may only have lost their connection. `put_through`: what is to be done
@@ -104,7 +104,8 @@ class RoomTransport:
         self._wait_secs = wait_secs
         self._leave_grace_secs = leave_grace_secs
         self._put_through = put_through
-        self._guests: dict[str, bool] = {}  # who is there, and whether by telephone
+        self._guests: set[str] = set()  # who is there
+        self._phones: set[str] = set()  # who of them, and of those about to come, speaks by telephone
         self._came = False
         self._ready_at: float | None = None  # when the agent speaks to somebody who is not known to be ready
         self._alone_at: float | None = None
@@ -125,21 +126,30 @@ class RoomTransport:
 
     def joined(self, who: str, *, phone: bool = False) -> None:
         """Somebody is in the room; may be said again. A telephone can be spoken to at once."""
-        now = self._now()
         if not self._came:
-            self._ready_at = now + (0.0 if phone else READY_SECS)
-        elif phone and self._ready_at is not None:
-            self._ready_at = now
-        self._guests[who] = phone
+            self._ready_at = self._now() + (0.0 if self._phones else READY_SECS)
+        self._guests.add(who)
         self._came = True
         self._alone_at = None
+        if phone:
+            self.by_phone(who)
+        self._news.set()
+
+    def by_phone(self, who: str) -> None:
+        """`who`, in the room or about to come, speaks by telephone."""
+        self._phones.add(who)
+        if self._ready_at is not None:
+            self._ready_at = self._now()
         self._news.set()
 
     def left(self, who: str) -> None:
         """Somebody left the room."""
         self._mixer.forget(who)
-        if self._guests.pop(who, None) is not None and not self._guests:
-            self._alone_at = self._now() + self._leave_grace_secs
+        self._phones.discard(who)
+        if who in self._guests:
+            self._guests.remove(who)
+            if not self._guests:
+                self._alone_at = self._now() + self._leave_grace_secs
         self._news.set()
 
     def heard(self, who: str, pcm: bytes) -> None:
@@ -195,7 +205,9 @@ class RoomTransport:
     @property
     def phone(self) -> str:
         """The telephone in the room, "" if there is none."""
-        return next((who for who, phone in self._guests.items() if phone), "")
+        if not self._guests:
+            return ""
+        return next(iter(self._phones & self._guests or self._phones), "")
 
     @property
     def transfers(self) -> bool:

@@ -33,9 +33,8 @@ ANSWER_SECS = 5.0  # for the SDK to say what became of a message
 STALLED_SECS = 2.0  # of sound that the SDK does not play
 ARRIVED = 250  # sounds and messages that the loop has not seen yet: 5 s of sound
 SIP = ("sip:", "sips:")
-SUBSCRIPTIONS = {
-    "base": {"camera": "unsubscribed", "screenVideo": "unsubscribed"}
-}  # pictures would be decoded for nobody
+UNHEARD = ("camera", "screenVideo", "screenAudio")  # would be decoded for nobody
+SUBSCRIPTIONS = {"base": dict.fromkeys(UNHEARD, "unsubscribed")}
 PUBLISHING = {"microphone": {"isPublishing": True, "sendSettings": {"channelConfig": "mono", "bitrate": 96_000}}}
 
 
@@ -191,9 +190,12 @@ class DailyLine:
                 self._client.set_audio_renderer(who, self._sound, "microphone", HEARD_HZ, 20)
 
     def on_phone(self, data: Any) -> None:
-        who = text_of(data.get("sessionId")) if isinstance(data, Mapping) else ""
+        who = _session(data)
         if who:
-            self._transport.joined(who, phone=True)
+            self._transport.by_phone(who)
+
+    def on_phone_gone(self, data: Any) -> None:
+        self._transport.left(_session(data))
 
     def on_left(self, participant: Any) -> None:
         who = _id(participant)
@@ -251,6 +253,11 @@ class DailyLine:
             self.arrive(lambda: self._transport.heard(who, pcm))
 
 
+def _session(data: Any) -> str:
+    """Which participant an event of telephones is about."""
+    return text_of(data.get("sessionId")) if isinstance(data, Mapping) else ""
+
+
 def _id(participant: Any) -> str:
     """Of somebody else than the agent."""
     if not isinstance(participant, Mapping):
@@ -279,6 +286,9 @@ def _events(daily: Any, line: DailyLine) -> Any:
 
         def on_dialin_connected(self, data: Any) -> None:
             line.hop(lambda: line.on_phone(data))
+
+        def on_dialin_stopped(self, data: Any) -> None:
+            line.hop(lambda: line.on_phone_gone(data))
 
         def on_dialin_error(self, data: Any) -> None:
             line.hop(lambda: line.on_trouble(data))

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import anyio
 
-from voxray.errors import ProviderError, ProviderRefused
+from voxray.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from voxray.protocols.carrier import Webhook
 from voxray.protocols.context import ListenerContext
 from voxray.protocols.rooms import DialIn, Room
@@ -20,6 +20,7 @@ from voxray_daily.line import DailyLine
 from voxray_daily.rest import DailyRest
 
 LEAVE_SECS = 8.0  # for leaving a room, whatever else is going on
+READY_SECS = 60.0  # for a room to take phone calls: nobody listens to music for longer
 PUT_THROUGH_SECS = 10.0  # Daily gives up a call that is not sent on so soon after its room is ready
 MOST_PEOPLE = 10
 
@@ -119,12 +120,13 @@ class DailyRooms:
 
         async def put_through() -> None:
             assert dial_in is not None
-            endpoint = await line.dial_in_ready()
             try:
+                with anyio.fail_after(READY_SECS):
+                    endpoint = await line.dial_in_ready()
                 with anyio.fail_after(PUT_THROUGH_SECS):
                     await self._rest.put_through(dial_in.call_id, dial_in.call_domain, endpoint)
             except TimeoutError:
-                raise ProviderRefused(self._context.name, "took too long to put the call through") from None
+                raise ProviderUnavailable(self._context.name, "took too long to take the call") from None
 
         transport = RoomTransport(
             self._context.serializer({"rtvi": "1"}),
