@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from tests.demo.browser import microphone, need_chromium, opened, until
 from tests.demo.test_console import SOCKET, WAYS
 
+GUIDES = {"call.html": Path("docs/how-to/talk-from-a-web-page.md"), "talk.js": Path("clients/js/README.md")}
 PAGE = '<!doctype html><meta charset="utf-8"><title>Client</title><link rel="icon" href="data:,"><button>Go</button>'
 # Makes `client`, and `seen`: what it told, with the time.
 LOAD = """async ([server, options]) => {
@@ -59,11 +62,16 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an empty page, from a web server of its own."""
+def site(tmp_path_factory: pytest.TempPathFactory, demo: str) -> Iterator[str]:
+    """The address of an empty page, from a web server of its own; beside it what the guides show."""
     need_chromium()
     folder = tmp_path_factory.mktemp("site")
     (folder / "index.html").write_text(PAGE, encoding="utf-8")
+    for name, guide in GUIDES.items():
+        block = re.search(rf"^```\w+\n(?:<!-- |// ){name}.*?\n(.*?)^```", guide.read_text(), re.DOTALL | re.MULTILINE)
+        assert block
+        (folder / name).write_text(block[1].replace("http://localhost:3042", demo), encoding="utf-8")
+    (folder / "talk.html").write_text(f'{PAGE}<script type="module" src="talk.js"></script>', encoding="utf-8")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -242,3 +250,31 @@ def test_a_call_can_be_given_up_while_it_is_made(demo: str, browser: Any, site: 
         until(page, "client.state === 'connecting'")
         page.evaluate("client.stop()")
         assert ended(page)["cause"] == "client_asked"
+
+
+def test_the_page_of_the_guide(demo: str, words: Any, browser: Any, site: str) -> None:
+    with opened(browser, f"{site}call.html", script=microphone(words)) as page:
+        page.click("#talk")
+        page.wait_for_selector("text=agent: Hello! What can I do for you?")
+        page.wait_for_selector("#state:text-is('listening')")
+        page.evaluate("speak('question')")
+        page.wait_for_selector("text=user: what are your opening hours")
+        page.wait_for_selector("text=agent: The desk is open")
+        page.wait_for_selector("#state:text-is('speaking')")
+        page.evaluate("speak('interruption')")
+        page.wait_for_selector("del:not(:empty)")
+        page.click("#end")
+        page.wait_for_selector("text=note: You ended the call.")
+        assert page.is_enabled("#talk")
+
+
+def test_the_script_of_the_readme(demo: str, words: Any, browser: Any, site: str) -> None:
+    lines: list[str] = []
+    with opened(browser, "about:blank", script=microphone(words)) as page:
+        page.on("console", lambda line: lines.append(line.text))
+        page.goto(f"{site}talk.html")
+        with page.expect_console_message(lambda line: line.text.startswith("agent: Welcome to the Harbor Hotel")):
+            page.click("button")
+        with page.expect_console_message(lambda line: line.text == "you: what are your opening hours"):
+            page.evaluate("speak('question')")
+        assert "listening" in lines

@@ -49,7 +49,6 @@ export class Client extends EventTarget {
   #attempts = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
-  #sounding = false; // since the sound of a track began
   /** @type {{ number?: number, arrivedAt?: number, playedAt?: number, timing?: Record<string, number>, shown?: boolean }} */
   #reply = {}; // the answer under way
   #network = 0;
@@ -198,7 +197,7 @@ export class Client extends EventTarget {
   async #begin() {
     const attempt = new AbortController();
     this.#attempt = attempt;
-    this.#asked = this.#hearing = this.#sounding = false;
+    this.#asked = this.#hearing = false;
     this.#ending = undefined;
     this.#begun = this.playedSecs = 0;
     this.#become("connecting");
@@ -290,7 +289,6 @@ export class Client extends EventTarget {
         recorded: (pcm) => this.#tell("sound", pcm),
         level: (level, played) => {
           this.playedSecs = played;
-          this.#sounding = this.#sounding && level > 0.001;
           this.#tell("level", { agent: level });
         },
       });
@@ -323,7 +321,6 @@ export class Client extends EventTarget {
 
   /** The first sample of an answer, or of what follows a gap in one, is being played. */
   #heard() {
-    this.#sounding = true;
     if (this.#reply.playedAt !== undefined || this.#reply.arrivedAt === undefined) return;
     this.#reply.playedAt = performance.now();
     this.#showTiming();
@@ -403,9 +400,8 @@ export class Client extends EventTarget {
   /** By WebRTC this message is all that tells when the first sound of an answer was sent. */
   #audible() {
     if (this.transport !== "webrtc") return;
-    this.#sound?.allow();
     this.#reply.arrivedAt ??= performance.now();
-    if (this.#sounding) this.#heard(); // the sound was faster
+    this.#sound?.allow();
   }
 
   #showTiming() {

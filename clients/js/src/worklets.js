@@ -9,7 +9,7 @@ const PREBUFFER_WAIT_SECS = 0.08; // then even a shorter sound is played
 const FADE_SECS = 0.003; // a cut without it would click
 const REPORT_SECS = 0.033;
 const AUDIBLE = 0.002; // a decoder's silence is below
-const GAP_SECS = 0.25; // of silence: what follows is a new beginning
+const GAP_SECS = 0.1; // of silence: what follows is a new beginning
 const TAIL_SECS = 0.01; // of silence: what was cut off has drained from the jitter buffer
 const TAIL_WAIT_SECS = 0.25; // then even a new answer that follows without a pause is let through
 const RECORDED_FRAMES = 1600; // 0.1 s
@@ -155,7 +155,8 @@ class Speaker extends AudioWorkletProcessor {
  * Lets the sound of a track through; `clear` stops it within 3 ms, whatever the jitter buffer still holds, and `allow`
  * lets the next answer pass.
  *
- * Takes `{clear: true}`, `{allow: true}`. Posts `{started: true}`, `{level, played}`.
+ * Takes `{clear: true}`, `{allow: true}`. Posts `{started: true}` once for each `allow`, when the answer is heard, and
+ * `{level, played}`.
  */
 class Gate extends AudioWorkletProcessor {
   open = true;
@@ -164,6 +165,8 @@ class Gate extends AudioWorkletProcessor {
   silent = GAP_SECS; // seconds that nothing came in
   waited = 0;
   unheard = GAP_SECS; // seconds that nothing went out
+  lasted = 0; // seconds since the sound began
+  expected = false; // an answer, which was not heard yet
   meter = new Meter(this.port);
 
   constructor() {
@@ -179,6 +182,13 @@ class Gate extends AudioWorkletProcessor {
   allow() {
     this.allowed = true;
     this.waited = 0;
+    this.expected = true;
+    if (this.unheard === 0 && this.lasted < GAP_SECS) this.begin(); // its sound was faster than the word
+  }
+
+  begin() {
+    this.expected = false;
+    this.port.postMessage({ started: true });
   }
 
   /**
@@ -208,8 +218,10 @@ class Gate extends AudioWorkletProcessor {
    */
   notice(out, secs) {
     if (loudest(out) > AUDIBLE) {
-      if (this.unheard >= GAP_SECS) this.port.postMessage({ started: true });
+      if (this.unheard >= GAP_SECS) this.lasted = 0;
+      if (this.expected && this.unheard >= TAIL_SECS) this.begin();
       this.unheard = 0;
+      this.lasted += secs;
     } else this.unheard += secs;
     if (this.unheard < GAP_SECS) this.meter.played += out.length;
     this.meter.see(out);
