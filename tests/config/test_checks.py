@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from voxray.config.document import parse_document
-from voxray.config.load import Composed, check, check_document, load_settings
+from voxray.config.load import Composed, check, check_bytes, check_document, load_settings
 from voxray.config.problems import Problem
 from voxray.errors import ConfigError
 from voxray.registry import Registry
@@ -197,3 +197,22 @@ def test_loading_raises_with_all_problems(registry: Registry, tmp_path: Path) ->
         load_settings(tmp_path / "missing.json", registry, {})
     with pytest.raises(OSError, match="directory"):
         check(tmp_path, registry, {})
+
+
+@pytest.mark.parametrize(
+    ("more", "env", "warned"),
+    [
+        ("", {}, True),
+        (', "daily_dialin_webhook_secret": "${KEY}"', {}, False),
+        (', "api_keys": {"daily_dialin_hmac": "${KEY}"}', {}, False),
+        (', "providers": {"daily": {"dialin_hmac": "${KEY}"}}', {}, False),
+        ("", {"DAILY_DIALIN_HMAC": "x"}, False),
+    ],
+)
+def test_a_webhook_for_phone_calls_should_be_proved_in_one_way_or_another(
+    more: str, env: dict[str, str], warned: bool
+) -> None:
+    text = f'{{"runner_transport": "daily", "dialin": true{more}}}'
+    registry = Registry.load(only=["daily"])
+    found = check_bytes(text.encode(), "config.json", registry, {"KEY": "k", "DAILY_API_KEY": "k", **env})[1]
+    assert [str(problem.path) for problem in found] == ["$.dialin"] * warned

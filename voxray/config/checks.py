@@ -18,7 +18,7 @@ from voxray.config.schema import broken_options, config_key, is_secret
 from voxray.config.secrets import expand, from_environment, reference, written
 from voxray.config.settings import Settings
 from voxray.registry import Registry
-from voxray.specs import PeersSpec
+from voxray.specs import PeersSpec, RoomsSpec, Secret
 
 RETIREMENT_NOTICE_DAYS = 30
 WEBRTC = ("smallwebrtc", "both")  # values of `transport`
@@ -180,9 +180,21 @@ def check_runner(facts: Facts) -> Iterator[Finding]:
         )
     if settings.dialin and "daily" not in runner:
         yield _warning("dialin", "runner", "needs runner_transport daily", "", "runner_transport")
-    elif settings.dialin and not settings.daily_dialin_webhook_secret:
-        remedy = "set daily_dialin_webhook_secret"
+    elif settings.dialin and not settings.daily_dialin_webhook_secret and not _signs_webhooks(facts):
+        remedy = "set daily_dialin_hmac in api_keys, or daily_dialin_webhook_secret"
         yield _warning("dialin", "runner", "anybody may call the webhook", remedy, "daily_dialin_webhook_secret")
+
+
+def _signs_webhooks(facts: Facts) -> bool:
+    """Whether a room service's signature is checked."""
+    optional = [
+        (choice.name, secret)
+        for choice in facts.choices
+        if isinstance(choice.spec, RoomsSpec)
+        for secret in choice.spec.secrets
+        if not secret.required
+    ]
+    return any(_is_set(facts, provider, secret) for provider, secret in optional)
 
 
 def check_choices(facts: Facts) -> Iterator[Finding]:
@@ -243,22 +255,27 @@ def _retirement(choice: Choice[Any], today: date) -> Iterator[Finding]:
 
 def check_secrets(facts: Facts) -> Iterator[Finding]:
     """Keys that are not there. Looks at the environment only: no vault is asked."""
-    lookup = from_environment(facts.env)
     seen: set[tuple[str, str]] = set()
     for choice in facts.choices:
         for secret in choice.spec.secrets:
             if not secret.required or secret.default or (choice.name, secret.key) in seen:
                 continue
             seen.add((choice.name, secret.key))
-            texts = written(facts.settings, choice.name, secret)
-            if any(expand(text, lookup) for text in texts) or any(lookup(name) for name in (secret.env, *secret.also)):
+            if _is_set(facts, choice.name, secret):
                 continue
+            texts = written(facts.settings, choice.name, secret)
             name = next((reference(text) for text in texts if reference(text)), secret.env)
             what = "key" if secret.key == "api_key" else secret.key
             remedy = f"set {name} or providers.{choice.name}.{secret.key}"
             yield _warning(
                 "", "secret", f"{choice.name}: no {what} yet", remedy, "api_keys", f"providers.{choice.name}"
             )
+
+
+def _is_set(facts: Facts, provider: str, secret: Secret) -> bool:
+    lookup = from_environment(facts.env)
+    texts = written(facts.settings, provider, secret)
+    return any(expand(text, lookup) for text in texts) or any(lookup(name) for name in (secret.env, *secret.also))
 
 
 def check_plain_text(facts: Facts) -> Iterator[Finding]:
