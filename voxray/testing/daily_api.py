@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
-from voxray.testing.faults import Fault, FaultScript, strike_first
+from voxray.testing.faults import Fault, FaultScript, spoil, strike_first
 from voxray.testing.http_server import Exchange, FakeServer, Request
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class DailyApi:
     the client. Phone calls: `hold` says that one waits; the first update that names a SIP endpoint which `ready` has
     announced puts it through (`connected`), any other loses it (`lost`), as with the real service.
 
-    `faults`: see `Fault`; paths end with "/rooms", "/meeting-tokens", "/dialin/pinlessCallUpdate" or a room's name.
+    `faults`: see `Fault`, all but those of streams and sound; paths end with "/rooms", "/meeting-tokens",
+    "/dialin/pinlessCallUpdate" or a room's name.
     `key`: any other is answered 401.
     """
 
@@ -115,11 +116,7 @@ class DailyApi:
         if request.headers.get("authorization") != f"Bearer {self.key}":
             exchange.json(401, {"error": "authentication-error", "info": "invalid api key"})
             return
-        if fault is not None and fault.kind == "malformed":
-            exchange.respond(200, b"{this is not json", "application/json")
-            return
-        if fault is not None and fault.kind == "empty":
-            exchange.json(200, {})
+        if fault is not None and await spoil(exchange, fault):
             return
         try:
             await self._route(request.method, request.path.removeprefix(PREFIX))(exchange)

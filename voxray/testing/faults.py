@@ -133,3 +133,23 @@ async def strike_first(exchange: Exchange, fault: Fault | None, error_body: obje
         case "slow":
             await anyio.sleep(fault.secs)
     return False
+
+
+async def spoil(exchange: Exchange, fault: Fault) -> bool:
+    """Apply a fault of answers that are one JSON object. True if the request has been answered by it."""
+    match fault.kind:
+        case "malformed":
+            exchange.respond(200, b"{this is not json", "application/json")
+        case "empty":
+            exchange.json(200, {})
+        case "reset":
+            await exchange.abort()
+        case "half":
+            await exchange.fin_midchunk(b'{"half')
+        case "stall":
+            exchange.head(200)
+            exchange.write(b'{"stalled')
+            await exchange.stall()
+        case _:
+            return False
+    return True

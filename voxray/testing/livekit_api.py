@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
-from voxray.testing.faults import Fault, FaultScript, strike_first
+from voxray.testing.faults import Fault, FaultScript, spoil, strike_first
 from voxray.testing.http_server import Exchange, FakeServer, Request
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ class LiveKitApi:
     telephones in rooms, as (room, identity), to be filled by the test; `on_transfer` is called when one is handed on,
     and noted in `transfers`. `rejected` is what was refused as a mistake of the client.
 
-    `faults`: see `Fault`; paths end with "/CreateRoom", "/DeleteRoom", "/TransferSIPParticipant".
+    `faults`: see `Fault`, all but those of streams and sound; paths end with "/CreateRoom", "/DeleteRoom",
+    "/TransferSIPParticipant".
     """
 
     def __init__(
@@ -142,11 +143,7 @@ class LiveKitApi:
         failure = {"code": fault.code or "internal", "msg": fault.message} if fault else {}
         if await strike_first(exchange, fault, failure):
             return
-        if fault is not None and fault.kind == "malformed":
-            exchange.respond(200, b"{this is not json", "application/json")
-            return
-        if fault is not None and fault.kind == "empty":
-            exchange.json(200, {})
+        if fault is not None and await spoil(exchange, fault):
             return
         try:
             exchange.json(200, self._called(request))

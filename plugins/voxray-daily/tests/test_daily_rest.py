@@ -6,6 +6,7 @@ import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import anyio
 import httpx
 import pytest
 import voxray_daily
@@ -108,6 +109,8 @@ async def test_a_room_is_deleted_and_may_be_gone_already() -> None:
         (Fault("status", status=401), ProviderRefused),
         (Fault("status", status=429, retry_after=3), ProviderUnavailable),
         (Fault("status", status=500), ProviderUnavailable),
+        (Fault("reset"), ProviderUnavailable),
+        (Fault("half"), ProviderUnavailable),
         (Fault("malformed"), ProviderProtocolError),
         (Fault("empty"), ProviderProtocolError),
         (Fault("empty", path="/meeting-tokens"), ProviderProtocolError),
@@ -135,6 +138,19 @@ async def test_hostile_answers_are_refused(body: bytes) -> None:
     async with rooms(api) as daily:
         with pytest.raises(ProviderProtocolError):
             await daily.create("s")
+
+
+@pytest.mark.parametrize("kind", ["nothing", "stall"])
+async def test_a_request_without_an_answer_can_be_given_up(kind: str) -> None:
+    api = DailyApi(faults=[Fault(kind)])
+    async with rooms(api) as daily:
+        with anyio.move_on_after(0.2) as patience:
+            await daily.create("s")
+        assert patience.cancelled_caught
+        with anyio.fail_after(5):
+            await api.requests[0].finished.wait()
+        assert api.requests[0].client_closed
+        await daily.create("s")
 
 
 async def test_a_wrong_key_is_refused_and_not_shown() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 
+import anyio
 import httpx
 import pytest
 import voxray_livekit
@@ -118,6 +119,8 @@ async def test_a_room_is_deleted_and_may_be_gone_already() -> None:
         (Fault("status", status=403), ProviderRefused),
         (Fault("status", status=429, retry_after=3), ProviderUnavailable),
         (Fault("status", status=503), ProviderUnavailable),
+        (Fault("reset"), ProviderUnavailable),
+        (Fault("half"), ProviderUnavailable),
         (Fault("malformed"), ProviderProtocolError),
         (Fault("empty"), ProviderProtocolError),
     ],
@@ -142,6 +145,19 @@ async def test_hostile_answers_are_refused(body: bytes) -> None:
     async with rooms(server) as livekit:
         with pytest.raises(ProviderProtocolError):
             await livekit.create("s")
+
+
+@pytest.mark.parametrize("kind", ["nothing", "stall"])
+async def test_a_request_without_an_answer_can_be_given_up(kind: str) -> None:
+    api = LiveKitApi(faults=[Fault(kind)])
+    async with rooms(api) as livekit:
+        with anyio.move_on_after(0.2) as patience:
+            await livekit.create("s")
+        assert patience.cancelled_caught
+        with anyio.fail_after(5):
+            await api.requests[0].finished.wait()
+        assert api.requests[0].client_closed
+        await livekit.create("s")
 
 
 async def test_a_wrong_key_is_refused_and_not_shown() -> None:
