@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import daily as daily_sdk
 import httpx
 import pytest
 import voxray_daily
+from voxray_daily import webhook
 
 from tests.server.serving import Served, serving
 from voxray.audio.format import PCM_16K, PCM_24K
@@ -98,11 +101,12 @@ async def desk(
     faults: list[Fault] | None = None,
     session: SessionOptions | None = None,
     settings: dict[str, Any] | None = None,
+    hmac: str = "",
     **options: Any,
 ) -> AsyncIterator[Desk]:
     fake = FakeDaily(daily_sdk, refuses=refuses)
     async with DailyApi(faults=faults or ()) as api, httpx.AsyncClient() as http:
-        secrets = {"api_key": api.key, "dialin_hmac": ""}
+        secrets = {"api_key": api.key, "dialin_hmac": hmac}
         context = ListenerContext(
             "daily",
             Settings(),
@@ -230,6 +234,30 @@ async def test_a_phone_call_is_put_through_once_its_room_is_ready() -> None:
         outcome = await it.over()
     assert (info.caller, info.callee, info.transport) == (CALL["From"], CALL["To"], "daily")
     assert (outcome.cause, it.api.rejected, it.api.lost) == ("caller_left", [], [])
+
+
+async def test_only_calls_that_daily_has_signed_are_taken() -> None:
+    secret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+    body = json.dumps(CALL, indent=1).encode()
+
+    def signed(at: float, body: bytes) -> dict[str, str]:
+        timestamp = str(int(at * 1000))
+        proof = webhook.signature(webhook.signing_key(secret), timestamp, body)
+        return {"X-Pinless-Signature": proof, "X-Pinless-Timestamp": timestamp}
+
+    async with desk(hmac=secret, settings={"dialin": True}, wait_secs=5) as it:
+        post = partial(it.server.http.post, "/daily-dialin-webhook")
+        statuses = [
+            (await post(content=body)).status_code,
+            (await post(content=body, headers=signed(time.time(), body + b" "))).status_code,
+            (await post(content=body, headers=signed(time.time() - 600, body))).status_code,
+        ]
+        assert it.sdk.clients == []
+        statuses.append((await post(json={"test": "test"})).status_code)
+        statuses.append((await post(content=body, headers=signed(time.time(), body))).status_code)
+        await it.joined()
+    assert statuses == [401, 401, 401, 200, 201]
+    assert len(it.sdk.clients) == 1
 
 
 async def test_a_phone_call_that_cannot_be_put_through_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
