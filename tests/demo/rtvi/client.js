@@ -9,6 +9,7 @@ const sound = []; // {at, bytes} by websocket, {at, level} by WebRTC
 const errors = [];
 const calls = []; // of the client's tools
 const now = () => performance.now() / 1000;
+const CONNECT_MS = 20_000; // of its own the client waits for ever
 
 class Recording extends ProtobufFrameSerializer {
   async deserialize(data) {
@@ -83,7 +84,8 @@ async function connect(way, params, { microphone }) {
   await client.initDevices();
   const microphones = client.tracks().local.audio;
   if (microphones && !microphone) microphones.enabled = false; // this media manager sends it nevertheless
-  return await ("endpoint" in params ? client.startBotAndConnect(params) : client.connect(params));
+  const late = new Promise((_, reject) => setTimeout(() => reject(new Error(`no bot-ready; ${JSON.stringify(errors)}`)), CONNECT_MS));
+  return await Promise.race([late, "endpoint" in params ? client.startBotAndConnect(params) : client.connect(params)]);
 }
 
 /** Offers a tool that the client runs. */
