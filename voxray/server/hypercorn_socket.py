@@ -302,7 +302,7 @@ class CallServer(TCPServer):
             self.writer.close()  # TLS has no half of a goodbye
 
     async def _close(self) -> None:
-        with anyio.move_on_after(CLOSE_SECS) as scope:
+        with anyio.move_on_after(CLOSE_SECS) as scope, contextlib.suppress(OSError):  # the peer may be gone already
             await super()._close()
         if scope.cancelled_caught:
             self.writer.transport.abort()
