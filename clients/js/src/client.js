@@ -4,7 +4,7 @@ import { openMicrophone } from "./devices.js";
 import { ENDINGS, LOST, endingText, explained } from "./endings.js";
 import { CallError } from "./errors.js";
 import { Sound } from "./sound.js";
-import { stagesOf } from "./timing.js";
+import { Answer } from "./timing.js";
 import { WebRtcTransport } from "./webrtc.js";
 import { WebSocketTransport } from "./websocket.js";
 
@@ -49,8 +49,7 @@ export class Client extends EventTarget {
   #attempts = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
-  /** @type {{ number?: number, arrivedAt?: number, playedAt?: number, timing?: Record<string, number>, shown?: boolean }} */
-  #reply = {}; // the answer under way
+  #answer = new Answer();
   #network = 0;
 
   /** @param {string} server address of the server, with a slash at the end if it lives below a path */
@@ -114,7 +113,7 @@ export class Client extends EventTarget {
    * @param {string} text
    */
   sendText(text) {
-    this.#reply = {};
+    this.#answer = new Answer();
     this.send("TranscriptionFrame", { text, user_id: "", finalized: true });
     this.#measureNetwork();
     this.#become("thinking");
@@ -224,7 +223,7 @@ export class Client extends EventTarget {
     return {
       message: (text) => this.#receive(text),
       audio: (pcm) => {
-        this.#reply.arrivedAt ??= performance.now();
+        this.#answer.arrived();
         this.#sound?.play(pcm);
       },
       stream: (stream) => this.#sound?.hear(stream),
@@ -321,8 +320,7 @@ export class Client extends EventTarget {
 
   /** The first sample of an answer, or of what follows a gap in one, is being played. */
   #heard() {
-    if (this.#reply.playedAt !== undefined || this.#reply.arrivedAt === undefined) return;
-    this.#reply.playedAt = performance.now();
+    this.#answer.heard();
     this.#showTiming();
   }
 
@@ -370,7 +368,7 @@ export class Client extends EventTarget {
         this.#become("speaking");
         break;
       case "TurnTimingFrame":
-        this.#reply.timing = data;
+        this.#answer.timed(data);
         this.#showTiming();
         break;
       case "InterruptionFrame":
@@ -394,24 +392,19 @@ export class Client extends EventTarget {
 
   /** @param {number} number */
   #replyIs(number) {
-    if (number !== this.#reply.number) this.#reply = { number };
+    if (number !== this.#answer.number) this.#answer = new Answer(number);
   }
 
   /** By WebRTC this message is all that tells when the first sound of an answer was sent. */
   #audible() {
     if (this.transport !== "webrtc") return;
-    this.#reply.arrivedAt ??= performance.now();
+    this.#answer.arrived();
     this.#sound?.allow();
   }
 
   #showTiming() {
-    const { timing, arrivedAt, playedAt, shown } = this.#reply;
-    if (!timing || playedAt === undefined || arrivedAt === undefined || shown) return;
-    this.#reply.shown = true;
-    const sound = (playedAt - arrivedAt) / 1000 + (this.#sound?.latencySecs ?? 0);
-    const stages = stagesOf(timing, this.#network, sound);
-    const totalSecs = stages.reduce((sum, { secs }) => sum + secs, 0);
-    this.#tell("timing", { turn: timing.turn, reply: timing.reply, stages, totalSecs });
+    const timing = this.#answer.take(this.#network, this.#sound?.latencySecs ?? 0);
+    if (timing) this.#tell("timing", timing);
   }
 
   async #measureNetwork() {
