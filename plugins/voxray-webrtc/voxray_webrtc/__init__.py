@@ -19,7 +19,7 @@ def voxray_register_transports() -> list[PeersSpec]:
                     "default": 32_000,
                     "minimum": 12_000,
                     "maximum": 128_000,
-                    "description": "bit/s of our own speech in Opus; 24000 is good, 32000 indistinguishable",
+                    "description": "bit/s that our speech in Opus aims at; it takes up to 1.6 times as much",
                 },
                 "grace_secs": {
                     "type": "number",

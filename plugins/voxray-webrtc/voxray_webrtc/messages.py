@@ -71,9 +71,8 @@ class Messages:
         return simple
 
     def drop(self) -> None:
-        """The connection is gone, and the channel with it."""
+        """The connection is gone, and the channel with it. What it brought is still taken: a farewell, say."""
         self._channel = None
-        self._inbox.clear()
         self.pinged_at = None
 
     # ── in ──

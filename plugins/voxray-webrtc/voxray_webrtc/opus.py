@@ -46,14 +46,16 @@ class OpusEncoder:
     """One stream of pcm16 at 24 kHz to payloads of 20 ms."""
 
     def __init__(self, bit_rate: int) -> None:
-        """`bit_rate` in bit/s."""
+        """`bit_rate` in bit/s; speech takes up to 1.6 times as much, silence next to nothing."""
         self._codec = CodecContext.create("libopus", "w")
         self._codec.bit_rate = bit_rate
         self._codec.format = "s16"
         self._codec.layout = "mono"
         self._codec.sample_rate = PCM_24K.rate_hz
         self._codec.time_base = Fraction(1, PCM_24K.rate_hz)
-        self._codec.options = {"application": "voip"}
+        # Speech for telephones ("voip") takes three times as long to code and 4 ms more to come out; of the same
+        # likeness to the original it is 6 kbit/s smaller.
+        self._codec.options = {"application": "lowdelay", "compression_level": "5"}
         self._pts = 0
 
     def encode(self, pcm: bytes) -> list[bytes]:

@@ -29,20 +29,24 @@ class Speaking:
     A frame leaves when it is due by its own timestamp: receivers take any other rhythm for the network's, and wait.
     """
 
-    def __init__(self, ssrc: int, cname: str, payload_type: int | None, send: Send) -> None:
+    def __init__(
+        self, ssrc: int, cname: str, payload_type: int | None, *, send: Send, now: Callable[[], float]
+    ) -> None:
+        """`now` is the loop's clock."""
         self.payload_type = payload_type
         self._send = send
+        self._clock = now
         self._outgoing = Outgoing(ssrc, random.getrandbits(15), random.getrandbits(32), cname)
-        self._began = anyio.current_time()
+        self._began = now()
         self._next = 0  # the timestamp of the next frame
         self._resumed = True
 
-    def due(self) -> float:
-        """When the next frame is to be sent, on the loop's clock; never long ago."""
+    def early_secs(self) -> float:
+        """How long it is until the next frame is to be sent; less than 0 when it is late, but never by much."""
         now = self._now()
         if now > self._next + int(LATE_SECS * RATE_HZ):
             self._next, self._resumed = now, True
-        return self._began + self._next / RATE_HZ
+        return (self._next - now) / RATE_HZ
 
     async def frame(self, payload: bytes) -> None:
         """Send the next 20 ms."""
@@ -60,7 +64,7 @@ class Speaking:
         return self._outgoing.bye()
 
     def _now(self) -> int:
-        return int((anyio.current_time() - self._began) * RATE_HZ)
+        return int((self._clock() - self._began) * RATE_HZ)
 
 
 class Speaker:
@@ -84,7 +88,7 @@ class Speaker:
                 self._changed = anyio.Event()
                 await self._changed.wait()
                 continue
-            early_secs = stream.due() - anyio.current_time()
+            early_secs = stream.early_secs()
             if early_secs > EARLY_ENOUGH_SECS:
                 await anyio.sleep(early_secs)
                 continue

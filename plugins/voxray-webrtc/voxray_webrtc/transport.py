@@ -23,6 +23,7 @@ from voxray_webrtc.speaking import Speaker, Speaking
 logger = logging.getLogger(__name__)
 
 GOODBYE_SECS = 0.3  # for the last messages
+MAX_PACKETS = 1000  # of sound between two checks; senders come to 100 a second at most
 HEARD_BYTES = 2 * PCM_16K.bytes_per_sec  # that may wait for the call
 
 
@@ -53,6 +54,7 @@ class WebRtcTransport:
         self._speaker = Speaker(lambda: self._live, bit_rate)
         self._heard: list[bytes] = []
         self._heard_bytes = 0
+        self._packets = 0  # of sound, since the last check
         self._items: list[bytes | Inbound] = []
         self._arrived = anyio.Event()
         self._replaced = anyio.Event()  # the connection, by one that is to be brought up
@@ -88,7 +90,11 @@ class WebRtcTransport:
         self._received: Received | None = None
         offer = connection.offer
         self._speaking = Speaking(
-            connection.ssrc, connection.cname, offer.payload_type if offer.hears else None, connection.send
+            connection.ssrc,
+            connection.cname,
+            offer.payload_type if offer.hears else None,
+            send=connection.send,
+            now=connection.now,
         )
 
     def replace(self, connection: Connection) -> None:
@@ -144,12 +150,13 @@ class WebRtcTransport:
         offer = connection.offer
         if packet is None or connection is not self._connection or packet.payload_type != offer.payload_type:
             return
-        now = anyio.current_time()
+        now = connection.now()
         if self._received is None or self._received.ssrc != packet.ssrc:
             self._received = Received(packet.ssrc)
             self._reordering = Reordering(self._decoded)
         self._received.packet(packet, now)
         self._last = now
+        self._packets += 1
         if self._answered:
             self._reordering.add(packet.sequence, packet.payload)
 
@@ -174,10 +181,14 @@ class WebRtcTransport:
             self._last = anyio.current_time()
             self._messages.received(channel, message)
 
-    def on_closed(self, connection: Connection) -> None:
-        if connection is self._connection and not self._closed:
-            self._messages.drop()
+    def on_closed(self, connection: Connection, *, goodbye: bool) -> None:
+        if connection is not self._connection or self._closed:
+            return
+        self._messages.drop()
+        if goodbye:
             self._lost(min(self._limits.left_secs, self._limits.grace_secs), anyio.EndOfStream())
+        elif self._live is not None:
+            self._lost(self._limits.grace_secs)
 
     # ── PendingTransport ──
 
@@ -263,9 +274,10 @@ class WebRtcTransport:
         """See whether the other side is still there."""
         now = anyio.current_time()
         self._look(now)
+        self._packets, packets = 0, self._packets
         if self._lost_at is not None and now > self._lost_at + self._lost_for:
             self._end(self._parting)
-        elif self._connection.overfed:
+        elif self._connection.overfed or packets > MAX_PACKETS:
             self._end(TransportFailedError("the client sends more than was agreed"))
         elif self._answered and now > self._last + self._idle_secs:
             self._end(ClientIdleError(f"nothing came from the client for {self._idle_secs:g} s"))
