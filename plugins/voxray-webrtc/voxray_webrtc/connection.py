@@ -21,6 +21,7 @@ import aioice
 import aiortc
 import anyio
 import pylibsrtp
+from aioice.stun import TransactionError
 from aiortc import (
     InvalidStateError,
     RTCCertificate,
@@ -39,13 +40,12 @@ from aiortc import (
 from OpenSSL import SSL
 
 from voxray.errors import ProviderRefused
+from voxray_webrtc.limits import Limits
 from voxray_webrtc.sdp import MAX_CANDIDATES, OurSide, PeerDescription, write_answer
 
 logger = logging.getLogger(__name__)
 
 CLOSE_SECS = 2.0  # for telling the peer; sockets close in any case
-STUN_SECS = 2.0  # for the servers that tell us our address; the answer waits for them
-STUN_AGAIN_SECS = 60.0  # a server that did not answer is not asked again before
 MESSAGE_BYTES = 1024 * 1024  # in; what a peer may send us in one message
 CHANNELS = 16  # of one peer
 CANDIDATE = re.compile(
@@ -105,7 +105,7 @@ class Listening(Protocol):
 class Network:
     """What all connections of a process share: the certificate, the ICE servers, the local addresses."""
 
-    def __init__(self, servers: Sequence[Mapping[str, Any]], addresses: Sequence[str]) -> None:
+    def __init__(self, servers: Sequence[Mapping[str, Any]], addresses: Sequence[str], limits: Limits) -> None:
         """`servers` as browsers take them. `addresses`: offer only these of the machine; none: all.
 
         Raises:
@@ -119,6 +119,7 @@ class Network:
             )
             for server in servers
         ]
+        self._limits = limits
         self._silent_until = 0.0  # the STUN server
         RTCIceGatherer(iceServers=self._servers)
 
@@ -135,14 +136,14 @@ class Network:
         if not kinds:
             raise OSError("no local address can be used")
         if asked and "srflx" not in kinds:
-            self._silent_until = anyio.current_time() + STUN_AGAIN_SECS
+            self._silent_until = anyio.current_time() + self._limits.stun_again_secs
             logger.warning("the STUN server did not tell our address", extra={"server": ice.stun_server[0]})
         return gatherer
 
     async def _candidates(self, original: Any, *, component: int, addresses: list[str]) -> Any:
         # aioice leaves out loopback, which is all there is on a machine without a network.
         addresses = self.addresses or addresses or ["127.0.0.1"]
-        return await original(component=component, addresses=addresses, timeout=STUN_SECS)
+        return await original(component=component, addresses=addresses, timeout=self._limits.stun_secs)
 
 
 class Connection:
@@ -261,7 +262,7 @@ class Connection:
         if self.connected and not self.closed:
             try:
                 await self._dtls._send_rtp(packet)
-            except (OSError, pylibsrtp.Error):
+            except (OSError, pylibsrtp.Error, TransactionError):
                 self._gone()
 
     def heard_secs_ago(self) -> float:
@@ -334,7 +335,7 @@ async def _quietly(ending: Awaitable[None]) -> None:
     """What is broken already cannot be told goodbye."""
     try:
         await ending
-    except (OSError, InvalidStateError, SSL.Error):
+    except (OSError, InvalidStateError, SSL.Error, TransactionError):
         logger.debug("a connection was broken when it was closed", exc_info=True)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     unfinished: int = 64  # connections that may be on their way at a time
+    stun_secs: float = 2.0  # for the servers that tell us our address; the answer waits for them
+    stun_again_secs: float = 60.0  # a server that did not answer is not asked again before
     connect_secs: float = 30.0  # from our answer to the first encrypted byte
     channel_secs: float = 10.0  # for a data channel to open
     answer_secs: float = 60.0  # for the server to answer a call that is connected

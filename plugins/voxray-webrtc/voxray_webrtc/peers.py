@@ -38,7 +38,7 @@ class WebRtcPeers:
         self._bit_rate = bit_rate
         self._limits = replace(limits or Limits(), grace_secs=grace_secs)
         try:
-            self._network = Network(context.ice_servers, addresses)
+            self._network = Network(context.ice_servers, addresses, self._limits)
         except ValueError as error:
             raise ProviderRefused(context.name, f"webrtc_ice_servers: {error}") from error
         self._transports: dict[str, tuple[str, WebRtcTransport]] = {}  # pc_id → owner, transport
