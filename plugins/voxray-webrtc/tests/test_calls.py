@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,45 @@ async def test_sound_goes_both_ways_at_its_pitch_and_level() -> None:
     heard = np.frombuffer(our.sound(), "<i2").astype(float)
     assert level(heard) == pytest.approx((440, 0.3), rel=0.05)
     assert level(np.concatenate([part for _, _, part in client.sound])) == pytest.approx((660, 0.3), rel=0.05)
+
+
+async def test_what_is_heard_is_not_held_back() -> None:
+    at: list[float] = []
+
+    def note(item: object) -> None:
+        if isinstance(item, bytes) and np.abs(np.frombuffer(item, "<i2").astype(int)).max() > 1000:
+            at.append(time.monotonic())
+
+    async with desk() as our, calling(our.exchange) as client:
+        await client.until(lambda: bool(our.established))
+        our.on_item = note
+        client.microphone.say(tone(440, 0.5))
+        await client.until(lambda: len(at) > 20)
+        # aiortc's receivers would need 80 ms more.
+        assert at[0] - client.microphone.spoken_at < 0.07
+
+
+async def test_nothing_of_an_interrupted_answer_is_sent() -> None:
+    async with desk() as our, calling(our.exchange) as client:
+        await client.until(lambda: bool(our.established))
+        our.voice.say(our_tone([660], 5.0, 24_000, level=0.3))
+        await client.until(lambda: len(client.sound) > 30)
+        our.voice.clear()
+        sent = our.voice.taken // 960
+        await client.until(lambda: not client.sound[-1][2].any())
+        heard = sum(bool(np.abs(part).max() > 1000) for _, _, part in client.sound)
+        assert heard <= sent + 1  # the last frame fades into the next
+
+
+async def test_frames_leave_on_time_and_silence_too() -> None:
+    async with desk() as our, calling(our.exchange) as client:
+        await client.until(lambda: bool(our.established))
+        for _ in range(3):
+            our.voice.say(our_tone([660], 0.2, 24_000, level=0.3))
+            frames = len(client.sound)
+            await client.until(lambda count=frames + 20: len(client.sound) > count)
+        stamps = np.diff([pts for _, pts, _ in client.sound])
+        assert set(stamps) == {960}
 
 
 def level(samples: np.ndarray, rate_hz: int = 0) -> tuple[float, float]:
