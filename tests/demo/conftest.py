@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +8,7 @@ import anyio
 import pytest
 
 from tests.demo.browser import chromium, need_chromium
+from tests.demo.running import running_demo
 from voxray.audio.resample import resample_whole
 from voxray.audio.wav import wav_bytes
 from voxray.demo.check import VOICE
@@ -24,15 +22,8 @@ SILENCES = (5.5, 3.2, 8.0)
 @pytest.fixture(scope="session")
 def demo() -> Iterator[str]:
     """The address of a demo in a process of its own."""
-    command = [sys.executable, "-m", "voxray.cli.main", "demo", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            found = re.search(r"http://\S+", process.stdout.readline())
-            assert found
-            yield found.group()
-        finally:
-            process.terminate()
+    with running_demo() as (address, _):
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -328,7 +328,8 @@ def test_the_page_fits_its_window(demo: str, words: Any, browser: Any, name: str
         page.wait_for_selector("text=Is that right?")
         until(page, "document.querySelectorAll('.agent .bar').length === 4")
         played = page.evaluate("voxray.client.playedSecs")
-        until(page, f"voxray.client.playedSecs > {played} + 1")
+        until(page, f"voxray.client.playedSecs > {played} + 0.6")
+        until(page, "Number(document.getElementById('orb').style.getPropertyValue('--level')) > 0.5")
         _picture(page, name)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert page.evaluate(PALE) == []
@@ -342,5 +343,6 @@ def test_the_page_fits_its_window(demo: str, words: Any, browser: Any, name: str
 
 def _picture(page: Any, name: str) -> None:
     if os.environ.get("VOXRAY_PICTURES"):
-        page.wait_for_timeout(350)  # until what has just arrived is fully there
+        if name.endswith(("settings", "interrupted")):
+            page.wait_for_timeout(350)  # until what has just arrived is fully there
         page.screenshot(path=PICTURES / f"{name}.png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.demo.browser import microphone, need_chromium, opened, until
+from tests.demo.running import running_demo
 from tests.demo.test_console import SOCKET, WAYS
 
 GUIDES = {"call.html": Path("docs/how-to/talk-from-a-web-page.md"), "talk.js": Path("clients/js/README.md")}
@@ -183,6 +185,22 @@ def test_a_call_by_webrtc_goes_on_over_a_new_connection(demo: str, browser: Any,
         played = page.evaluate("client.playedSecs")
         until(page, f"client.playedSecs > {played} + 1")
         assert page.evaluate("frames('StartFrame').length") == 1
+        assert page.evaluate("told('ended').length") == 0
+
+
+def test_a_call_by_webrtc_survives_that_the_other_side_is_away(browser: Any, site: str) -> None:
+    with running_demo() as (demo, process), opened(browser, site) as page:
+        load(page, demo, transport="webrtc")
+        page.evaluate("go()")
+        until(page, "frames('BotStoppedSpeakingFrame').length === 1")
+        process.send_signal(signal.SIGSTOP)
+        until(page, "told('connection').at(-1) === 'disturbed'", secs=40)
+        process.send_signal(signal.SIGCONT)
+        until(page, "told('connection').at(-1) === 'restored'")
+        page.evaluate("client.sendText('When is breakfast?')")
+        until(page, "frames('AggregatedTextFrame').some((it) => it.detail.data.text.includes('seven until ten'))")
+        played = page.evaluate("client.playedSecs")
+        until(page, f"client.playedSecs > {played} + 1")
         assert page.evaluate("told('ended').length") == 0
 
 
