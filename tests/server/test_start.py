@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ import httpx
 import pytest
 import websockets
 
-from tests.server.serving import Served, closing, serving, until
+from tests.server.serving import WAIT_SECS, Served, closing, serving, until
 from voxray.builtin.memory_store import MemoryStore
 from voxray.config.settings import Settings, TelephonySettings
 from voxray.errors import StoreError
@@ -128,6 +128,8 @@ def test_ice_servers_are_told_as_browsers_take_them() -> None:
         ("[]", 400, "BAD_REQUEST"),
         ("[" * 100_000, 400, "BAD_REQUEST"),
         ("\xff", 400, "BAD_REQUEST"),
+        ('{"body": {"greeting": "\\ud83d"}}', 400, "BAD_REQUEST"),
+        ('{"body": {"order": NaN}}', 400, "BAD_REQUEST"),
         ('"' + "x" * 300_000 + '"', 400, "BAD_REQUEST"),
         ('{"body": []}', 422, "VALIDATION_ERROR"),
         ('{"context": 7}', 422, "VALIDATION_ERROR"),
@@ -338,6 +340,22 @@ async def test_what_was_refused_is_tried_again() -> None:
         first = await start(server, {"body": 7}, Idempotency_Key="a")
         again = await start(server, {}, Idempotency_Key="a")
     assert (first.status_code, again.status_code) == (422, 201)
+
+
+async def test_half_a_request_is_no_request() -> None:
+    head = b"POST /start HTTP/1.1\r\nHost: x\r\nIdempotency-Key: a\r\nContent-Length: 30\r\n\r\n"
+    store = MemoryStore()
+    async with serving(session_store=store) as server:
+        async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+            await stream.send(head)
+            await stream.send_eof()
+            with anyio.fail_after(WAIT_SECS), suppress(anyio.EndOfStream):
+                while True:
+                    await stream.receive()
+        answer = await start(server, {"body": {"greeting": "Hi."}}, Idempotency_Key="a")
+        found = await store.get(answer.json()["sessionId"])
+    assert found is not None
+    assert found.body == {"greeting": "Hi."}
 
 
 async def test_the_same_key_at_once_makes_one_session() -> None:

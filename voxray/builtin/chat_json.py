@@ -1,4 +1,4 @@
-"""Conversations and tools as clients write them in JSON: the shapes of OpenAI's chat API, strictly checked."""
+"""What clients write in JSON, conversations and tools above all: the shapes of OpenAI's chat API, strictly checked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,21 @@ from voxray.chat import Assistant, Message, System, ToolCall, ToolResult, ToolSc
 MAX_MESSAGES = 1000
 MAX_TOOLS = 128
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+def parse_json(text: str) -> Any:
+    """The value in `text`, which can be written as JSON and as UTF-8 again.
+
+    Raises:
+        ValueError: no JSON, nested too deeply, a NaN, or half of a surrogate pair, which is no text.
+    """
+    try:
+        found = json.loads(text, parse_constant=_no_constant)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(found, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return found
 
 
 def parse_messages(value: Any) -> tuple[Message, ...]:
@@ -48,6 +63,10 @@ def text_of(value: Any, place: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f'"{place}" must be a string')
     return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 def _message(entry: Any, place: str) -> Message:

@@ -16,7 +16,7 @@ from typing import Any
 
 from voxray import events
 from voxray.audio.format import PCM_16K, PCM_24K
-from voxray.builtin.chat_json import parse_messages, parse_tools, text_of
+from voxray.builtin.chat_json import parse_json, parse_messages, parse_tools, text_of
 from voxray.chat import ToolSchema
 from voxray.events import Inbound, Outbound
 
@@ -79,10 +79,8 @@ class JsonFrames:
 
 def _parse(message: str) -> Frame:
     try:
-        frame = json.loads(message, parse_constant=_no_constant)
-        if "\\ud" in message or "\\uD" in message:
-            json.dumps(frame, ensure_ascii=False).encode()  # half a surrogate pair is no text
-    except (ValueError, RecursionError):
+        frame = parse_json(message)
+    except ValueError:
         raise ValueError("not JSON") from None
     if not isinstance(frame, dict):
         raise ValueError("a message must be a JSON object")
@@ -94,10 +92,6 @@ def _parse(message: str) -> Frame:
     if not isinstance(frame["data"], dict):
         raise ValueError('"data" must be an object')
     return kind, frame["data"]
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
 
 
 def _text(frame: Frame) -> str:

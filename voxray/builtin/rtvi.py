@@ -18,7 +18,7 @@ from typing import Any
 
 import voxray
 from voxray import events
-from voxray.builtin.chat_json import parse_messages, parse_tools, text_of
+from voxray.builtin.chat_json import parse_json, parse_messages, parse_tools, text_of
 from voxray.builtin.client_sound import ClientSound
 from voxray.builtin.rtvi_news import Data, News, Notice
 from voxray.events import Inbound, Outbound
@@ -155,16 +155,10 @@ class Rtvi:
 def _parsed(text: str) -> Data | None:
     """The object in `text`, None if there is none."""
     try:
-        found = json.loads(text, parse_constant=_no_constant)
-        if "\\ud" in text or "\\uD" in text:
-            json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
-    except (ValueError, RecursionError):
+        found = parse_json(text)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
 
 
 def _json(notice: Notice, answers: str = "") -> str:
