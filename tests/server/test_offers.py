@@ -146,6 +146,8 @@ async def test_an_offer_is_answered_in_its_own_form(path: str, sent: Any, answer
         ("[]", 400, "Invalid JSON: an object is expected"),
         ("[" * 100_000, 400, "Invalid JSON"),
         ('{"offer": "{"}', 400, "Invalid JSON"),
+        ('{"offer": "{\\ud800"}', 400, "Invalid JSON"),
+        ('{"offer": "v=0", "request_data": {"greeting": "\\ud800"}}', 400, "Invalid JSON"),
         ('{"offer": "' + "x" * 2**21 + '"}', 400, "Request body is larger than 262144 bytes"),
         ("{}", 422, "Missing or empty offer"),
         ('{"offer": "  "}', 422, "Missing or empty offer"),
@@ -305,6 +307,44 @@ async def test_further_offers_of_a_session_go_on_with_its_call(more: Any, restar
         answer = await offer(server, session_id, **more)
         assert (answer.json()["sdp"], answer.json()["pc_id"]) == ("again", "pc-0")
         assert (peers.offers[1].pc_id, peers.offers[1].restart) == ("pc-0", restart)
+        assert len(server.calls) == 1
+
+
+async def test_no_second_call_begins_while_the_first_of_a_session_is_ending() -> None:
+    peers = FakePeers()
+    async with offering(peers) as (server, calls):
+        session_id = await started(server)
+        await offer(server, session_id)
+        peers.last.arrive()
+        await calls.first()
+        peers.peers.clear()  # the connection is gone, and its call not over yet
+        answer = await offer(server, session_id)
+        assert (answer.status_code, answer.json()["info"]) == (404, "Session not found")
+        assert len(peers.offers) == len(server.calls) == 1
+
+
+async def test_a_connection_that_is_lost_while_its_offer_is_answered_gets_no_second_call() -> None:
+    peers = FakePeers()
+    answers: list[int] = []
+    async with offering(peers) as (server, calls):
+        session_id = await started(server)
+        await offer(server, session_id)
+        peers.last.arrive()
+        await calls.first()
+        peers.slow = anyio.Event()
+
+        async def again() -> None:
+            answers.append((await offer(server, session_id)).status_code)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(again)
+            with anyio.fail_after(WAIT_SECS):
+                while len(peers.offers) < 2:
+                    await anyio.lowlevel.checkpoint()
+            peers.peers.clear()
+            peers.slow.set()
+        assert answers == [404]
+        assert peers.last.closed is not None
         assert len(server.calls) == 1
 
 

@@ -13,7 +13,7 @@ from voxray.protocols.peers import Accepted, Candidate, Offer, Peers
 from voxray.server.arrivals import Arrivals, facts_of
 from voxray.server.bodies import json_object
 from voxray.server.envelope import ErrorCode, Refusal, Scope
-from voxray.server.sessions import Sessions, canonical
+from voxray.server.sessions import Sessions, canonical, not_found
 
 MAX_NAME = 128  # characters of a connection's id
 MAX_CANDIDATES = 64  # in one request
@@ -54,12 +54,10 @@ class Offers:
         self._answering.add(session_id)
         try:
             known = self._connections.get(session_id, "")
-            body: Mapping[str, Any] = {}
             if known:
                 restart = request.restart or request.pc_id != known
-                request = OfferRequest(sdp=request.sdp, form=request.form, pc_id=known, restart=restart)
-            else:
-                body = (await self._sessions.find(session_id)).body
+                return await self._go_on(Offer(sdp=request.sdp, pc_id=known, restart=restart, owner=session_id))
+            body = (await self._sessions.find(session_id)).body
             return await self._accept(scope, request, session_id, body, owner=session_id)
         finally:
             self._answering.discard(session_id)
@@ -69,21 +67,32 @@ class Offers:
     ) -> Accepted:
         if not (request.pc_id and self._peers.knows(request.pc_id, owner)):
             self._arrivals.admit()
-        try:
-            accepted = await self._peers.accept(
-                Offer(sdp=request.sdp, pc_id=request.pc_id, restart=request.restart, owner=owner)
-            )
-        except ValueError as error:
-            details = [("sdp", str(error))]
-            raise Refusal(ErrorCode.VALIDATION_ERROR, "The offer cannot be used", details=details) from error
-        except ProviderUnavailable as error:
-            raise Refusal(ErrorCode.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "5"}) from error
+        accepted = await self._asked(Offer(sdp=request.sdp, pc_id=request.pc_id, restart=request.restart, owner=owner))
         if accepted.transport is not None:
             if owner:
                 self._connections[owner] = accepted.pc_id
             info = facts_of(scope, session_id, "webrtc", {**body, **request.data})
             self._arrivals.by_peer(accepted.transport, info, lambda: self._over(owner, accepted.pc_id))
         return accepted
+
+    async def _go_on(self, offer: Offer) -> Accepted:
+        """With the call of a session. Its connection is lost a little earlier than the call is over; a second call must
+        not begin beside it."""
+        if self._peers.knows(offer.pc_id, offer.owner):
+            accepted = await self._asked(offer)
+            if accepted.transport is None:
+                return accepted
+            await accepted.transport.close("", "")
+        raise not_found()
+
+    async def _asked(self, offer: Offer) -> Accepted:
+        try:
+            return await self._peers.accept(offer)
+        except ValueError as error:
+            details = [("sdp", str(error))]
+            raise Refusal(ErrorCode.VALIDATION_ERROR, "The offer cannot be used", details=details) from error
+        except ProviderUnavailable as error:
+            raise Refusal(ErrorCode.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "5"}) from error
 
     async def trickle(self, pc_id: str, candidates: Sequence[Candidate]) -> None:
         """Candidates of a peer without a session. Raises Refusal: no such connection."""
@@ -112,7 +121,7 @@ def parse_offer(raw: bytes, named: str) -> OfferRequest:
     value = next((given[name] for name in (named, "sdp", "offer") if given.get(name)), "")
     form = "object" if isinstance(value, Mapping) else "raw"
     if isinstance(value, str) and value.lstrip().startswith("{"):
-        form, value = "string", json_object(value.encode())
+        form, value = "string", json_object(value)
     kind = given.get("type")
     if isinstance(value, Mapping):
         kind, value = value.get("type", kind), value.get("sdp")

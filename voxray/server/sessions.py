@@ -35,7 +35,7 @@ class Sessions:
         """
         record = await self._store.get(canonical(session_id))
         if record is None:
-            raise Refusal(ErrorCode.NOT_FOUND, "Session not found")
+            raise not_found()
         return record
 
     async def forget(self, session_id: str) -> None:
@@ -53,6 +53,10 @@ class Sessions:
         """The session of this token, once; None if it is unknown, used or too old."""
         kept = await self._store.take(f"socket:{token}") if 0 < len(token) <= MAX_TOKEN else None
         return None if kept is None else SessionRecord(kept.body["session_id"], kept.body["body"])
+
+
+def not_found() -> Refusal:
+    return Refusal(ErrorCode.NOT_FOUND, "Session not found")
 
 
 def canonical(session_id: str) -> str:
