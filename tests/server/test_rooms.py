@@ -19,6 +19,7 @@ from voxray.errors import ProviderRefused
 from voxray.protocols.carrier import Webhook
 from voxray.protocols.rooms import DialIn, Room, WebhookFieldsError
 from voxray.protocols.storage import SessionRecord
+from voxray.server.arrivals import MAX_WAITING
 from voxray.server.calls import Hooks
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +75,8 @@ class FakeRooms:
         missing = tuple(name for name in CALL if not given.get(name))
         if missing:
             raise WebhookFieldsError(missing)
-        return DialIn(call_id=given["callId"], caller=given["From"], callee=given["To"])
+        headers = given.get("sipHeaders", {})
+        return DialIn(call_id=given["callId"], caller=given["From"], callee=given["To"], headers=headers)
 
 
 @asynccontextmanager
@@ -140,6 +142,24 @@ async def test_a_room_nobody_comes_to_is_deleted(fails: str, caplog: pytest.LogC
     assert bool([row for row in caplog.records if row.levelname in ("ERROR", "WARNING")]) == bool(fails)
 
 
+async def test_only_so_many_rooms_may_wait_for_somebody() -> None:
+    rooms = FakeRooms(fails="create")
+    async with with_rooms(rooms) as (server, _):
+
+        async def ask() -> int:
+            return (await server.http.post("/start", json={"transport": "daily"})).status_code
+
+        assert await ask() == 500
+        rooms.fails = ""
+        assert {await ask() for _ in range(MAX_WAITING)} == {201}
+        assert await ask() == 503
+        rooms.agent.arrive(comes=False)
+        with anyio.fail_after(WAIT_SECS):
+            while len(rooms.deleted) < MAX_WAITING:
+                await anyio.lowlevel.checkpoint()
+        assert await ask() == 201
+
+
 async def test_a_full_server_makes_no_room() -> None:
     rooms = FakeRooms()
     async with with_rooms(rooms, max_sessions=1) as (server, calls):
@@ -164,7 +184,7 @@ async def test_a_stopping_server_leaves_its_rooms() -> None:
 async def test_a_phone_call_gets_a_room_and_is_known_by_its_numbers() -> None:
     rooms = FakeRooms()
     async with with_rooms(rooms, dialin=True) as (server, calls):
-        answer = await announce(server)
+        answer = await announce(server, {**CALL, "sipHeaders": {"X-Account": "42"}})
         parsed = answer.json()
         assert answer.status_code == 201
         assert uuid.UUID(parsed["sessionId"])
@@ -172,7 +192,18 @@ async def test_a_phone_call_gets_a_room_and_is_known_by_its_numbers() -> None:
         rooms.agent.arrive()
         info = await calls.first()
     assert (info.carrier, info.caller, info.callee) == ("daily", "+15005550006", "+15005550001")
-    assert rooms.made[0].dial_in == DialIn(call_id="c-1", caller="+15005550006", callee="+15005550001")
+    assert info.body == {
+        "phone": {
+            "carrier": "daily",
+            "call_id": "c-1",
+            "caller": "+15005550006",
+            "callee": "+15005550001",
+            "direction": "inbound",
+            "details": {"X-Account": "42"},
+        }
+    }
+    assert rooms.made[0].dial_in is not None
+    assert rooms.made[0].dial_in.call_id == "c-1"
 
 
 async def test_a_call_that_is_announced_twice_gets_one_room() -> None:
@@ -211,8 +242,10 @@ async def test_a_signature_that_does_not_hold_is_refused() -> None:
 async def test_faults_of_a_phone_call_are_told() -> None:
     async with with_rooms(FakeRooms(), dialin=True) as (server, _):
         assert (await server.http.post("/daily-dialin-webhook", content=b"{")).status_code == 400
-    async with with_rooms(FakeRooms(fails="create"), dialin=True) as (server, _):
+    store = MemoryStore(max_records=1)
+    async with with_rooms(FakeRooms(fails="create"), dialin=True, session_store=store) as (server, _):
         assert (await announce(server)).status_code == 500
+        await store.put(SessionRecord("the first one is forgotten"), ttl_secs=60)
     async with with_rooms(FakeRooms(), dialin=True, session_store=Unwritable()) as (server, _):
         assert (await announce(server)).status_code == 500
 

@@ -69,7 +69,7 @@ def create_app(
         endpoints += offer_endpoints(Offers(runtime.peers, arrivals, sessions))
     if settings.dialin and arrivals is not None:
         secret = settings.daily_dialin_webhook_secret
-        endpoints += dial_in_endpoints(runtime.rooms, arrivals, sessions, secret=secret)
+        endpoints += dial_in_endpoints(runtime.rooms, arrivals, secret=secret)
     if runtime.lines is not None:
         # Carriers call at `/`, too: their route shows the page to everybody else.
         index = console.pop(0).handlers["GET"] if console else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from voxray import log_context
 from voxray.boundary import boundary
 from voxray.errors import ProviderError, StoreError
 from voxray.protocols.call import CallInfo
-from voxray.protocols.rooms import Room, Rooms
+from voxray.protocols.rooms import DialIn, Room, Rooms
 from voxray.protocols.transport import PendingTransport
 from voxray.server.calls import Calls
 from voxray.server.envelope import ErrorCode, Refusal, Scope, request_id
@@ -23,6 +24,7 @@ from voxray.server.sessions import Sessions
 
 logger = logging.getLogger(__name__)
 
+MAX_WAITING = 100  # agents in rooms to which nobody came yet: each is a connection of the vendor's SDK
 AFTERWARDS_SECS = 10.0  # for what is to be told to stores and vendors when a call is over
 
 
@@ -33,39 +35,68 @@ class Arrivals:
         self._calls = calls
         self._tasks = tasks
         self._sessions = sessions
+        self._waiting: set[object] = set()
 
     def admit(self) -> None:
         """Raises Refusal: no call can be taken now."""
         reason = self._calls.refusal()
         if reason:
-            message = f"No call can be taken now: {reason}"
-            raise Refusal(ErrorCode.SERVICE_UNAVAILABLE, message, headers={"Retry-After": "5"})
+            raise _busy(reason)
 
     def by_peer(self, transport: PendingTransport, info: CallInfo, over: Callable[[], None]) -> None:
         """Hold the call of a WebRTC connection; `over` is called at the end."""
 
         async def hold() -> None:
-            try:
-                await self._hold(transport, info)
-            finally:
-                over()
-                await self._afterwards(info)
+            with ExitStack() as end:
+                end.callback(over)
+                try:
+                    await self._hold(transport, info)
+                finally:
+                    await self._afterwards(info.session_id)
 
         self._begin(hold, info)
 
-    def in_room(self, rooms: Rooms, room: Room, info: CallInfo) -> None:
-        """Let the agent join `room`, and hold the call of whom it meets there."""
+    async def in_room(
+        self, scope: Scope, rooms: Rooms, body: Mapping[str, Any], dial_in: DialIn | None = None
+    ) -> dict[str, Any]:
+        """Make a room, let the agent wait there, and hold the call of whom it meets. What a client needs to come, and
+        the session's id. Raises Refusal."""
+        self.admit()
+        if len(self._waiting) >= MAX_WAITING:
+            raise _busy("too many rooms are empty")
+        with ExitStack() as waits:
+            place = object()
+            self._waiting.add(place)
+            waits.callback(self._waiting.discard, place)
+            session_id, room = await self._room(rooms, body, dial_in)
+            came = waits.pop_all().close
+        info = facts_of(scope, session_id, rooms.name, body)
+        if dial_in is not None:
+            info = replace(info, carrier=rooms.name, caller=dial_in.caller, callee=dial_in.callee)
 
         async def hold() -> None:
             try:
                 async with rooms.join(room) as transport:
-                    await self._hold(transport, info)
+                    await self._hold(transport, info, came)
             except ProviderError as error:
                 logger.error("the agent cannot join its room", extra={"room": room.name, "error": str(error)})
             finally:
-                await self._afterwards(info, lambda: rooms.delete(room))
+                came()
+                await self._afterwards(session_id, lambda: rooms.delete(room))
 
         self._begin(hold, info)
+        return {"sessionId": session_id, **room.invitation}
+
+    async def _room(self, rooms: Rooms, body: Mapping[str, Any], dial_in: DialIn | None) -> tuple[str, Room]:
+        session_id = ""
+        try:
+            session_id = (await self._sessions.create(body)).session_id
+            return session_id, await rooms.create(session_id, dial_in)
+        except (ProviderError, StoreError) as error:
+            logger.error("a room could not be made", extra={"error": str(error)})
+            if session_id:
+                await self._afterwards(session_id)
+            raise Refusal(ErrorCode.INTERNAL_ERROR, "The room could not be made") from error
 
     def _begin(self, hold: Callable[[], Awaitable[None]], info: CallInfo) -> None:
         async def guarded() -> None:
@@ -75,13 +106,14 @@ class Arrivals:
 
         self._tasks.start_soon(guarded)
 
-    async def _hold(self, transport: PendingTransport, info: CallInfo) -> None:
+    async def _hold(self, transport: PendingTransport, info: CallInfo, came: Callable[[], None] = lambda: None) -> None:
         if await transport.established():
+            came()
             await self._calls.answer(transport, replace(info, started_at=time.time()))
         else:
             logger.info("nobody came", extra={"transport": info.transport, "remote": info.remote})
 
-    async def _afterwards(self, info: CallInfo, more: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def _afterwards(self, session_id: str, more: Callable[[], Awaitable[None]] | None = None) -> None:
         """The session is forgotten, however the call ended; failing at that costs nobody anything but room."""
         with anyio.CancelScope(shield=True), anyio.move_on_after(AFTERWARDS_SECS):
             try:
@@ -90,22 +122,18 @@ class Arrivals:
             except ProviderError as error:
                 logger.warning("a room could not be deleted", extra={"error": str(error)})
             try:
-                await self._sessions.forget(info.session_id)
+                await self._sessions.forget(session_id)
             except StoreError as error:
                 logger.warning("a session could not be forgotten", extra={"error": str(error)})
 
 
-def facts_of(
-    scope: Scope,
-    session_id: str,
-    transport: str,
-    body: Mapping[str, Any],
-    *,
-    carrier: str = "",
-    caller: str = "",
-    callee: str = "",
-) -> CallInfo:
-    """What is known of a call by the request that began it; the last three are of phone calls."""
+def _busy(reason: str) -> Refusal:
+    message = f"No call can be taken now: {reason}"
+    return Refusal(ErrorCode.SERVICE_UNAVAILABLE, message, headers={"Retry-After": "5"})
+
+
+def facts_of(scope: Scope, session_id: str, transport: str, body: Mapping[str, Any]) -> CallInfo:
+    """What is known of a call by the request that began it."""
     client = scope.get("client")
     return CallInfo(
         session_id=session_id,
@@ -115,7 +143,4 @@ def facts_of(
         remote=client[0] if client else "",
         waits_for_client=True,
         body=body,
-        carrier=carrier,
-        caller=caller,
-        callee=callee,
     )

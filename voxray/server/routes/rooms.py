@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import hmac
-import logging
 from collections.abc import Sequence
-from typing import Any
 
-from voxray.errors import ProviderError, StoreError
+from voxray.protocols.carrier import PhoneCall
 from voxray.protocols.rooms import DialIn, Rooms, WebhookFieldsError
-from voxray.server.arrivals import Arrivals, facts_of
+from voxray.server.arrivals import Arrivals
 from voxray.server.envelope import ErrorCode, Receive, Refusal, Scope, Send, merged_success, respond
 from voxray.server.guard import header, unauthorized
 from voxray.server.idempotency import Idempotency
 from voxray.server.routes.endpoint import Doc, Endpoint
-from voxray.server.sessions import Sessions
-from voxray.server.telephony.lines import Origin
+from voxray.server.telephony.lines import Origin, facts
 from voxray.server.telephony.routes import read_webhook
-
-logger = logging.getLogger(__name__)
 
 DIAL_IN = Doc(
     summary="A phone call for a room",
@@ -65,15 +60,13 @@ DIAL_IN = Doc(
 )
 
 
-def dial_in_endpoints(
-    services: Sequence[Rooms], arrivals: Arrivals, sessions: Sessions, *, secret: str
-) -> list[Endpoint]:
+def dial_in_endpoints(services: Sequence[Rooms], arrivals: Arrivals, *, secret: str) -> list[Endpoint]:
     """The webhooks of the services that bring phone calls."""
     return [
         Endpoint(
             name=f"{rooms.name}_dial_in",
             path=rooms.dial_in_path,
-            handlers={"POST": _DialIn(rooms, arrivals, sessions, secret).post},
+            handlers={"POST": _DialIn(rooms, arrivals, secret).post},
             docs={"POST": DIAL_IN},
         )
         for rooms in services
@@ -82,10 +75,9 @@ def dial_in_endpoints(
 
 
 class _DialIn:
-    def __init__(self, rooms: Rooms, arrivals: Arrivals, sessions: Sessions, secret: str) -> None:
+    def __init__(self, rooms: Rooms, arrivals: Arrivals, secret: str) -> None:
         self._rooms = rooms
         self._arrivals = arrivals
-        self._sessions = sessions
         self._secret = secret
         self._answers = Idempotency()  # a service that waits too long asks again
 
@@ -108,20 +100,18 @@ class _DialIn:
             return
 
         async def make() -> bytes:
-            return merged_success(scope, await self._room(scope, dial_in))
+            body = {"phone": facts(call_of(self._rooms.name, dial_in))}
+            return merged_success(scope, await self._arrivals.in_room(scope, self._rooms, body, dial_in))
 
         await respond(scope, send, 201, await self._answers.answer("", dial_in.call_id, make))
 
-    async def _room(self, scope: Scope, dial_in: DialIn) -> dict[str, Any]:
-        self._arrivals.admit()
-        try:
-            record = await self._sessions.create({"phone": {"call_id": dial_in.call_id}})
-            room = await self._rooms.create(record.session_id, dial_in)
-        except (ProviderError, StoreError) as error:
-            logger.error("a room for a phone call could not be made", extra={"error": str(error)})
-            raise Refusal(ErrorCode.INTERNAL_ERROR, "The room could not be made") from error
-        name = self._rooms.name
-        phone = {"carrier": name, "caller": dial_in.caller, "callee": dial_in.callee}
-        info = facts_of(scope, record.session_id, name, record.body, **phone)
-        self._arrivals.in_room(self._rooms, room, info)
-        return {"sessionId": record.session_id, **room.invitation}
+
+def call_of(service: str, dial_in: DialIn) -> PhoneCall:
+    """The same call as carriers' calls are known."""
+    return PhoneCall(
+        carrier=service,
+        call_id=dial_in.call_id,
+        caller=dial_in.caller,
+        callee=dial_in.callee,
+        details=dial_in.headers,
+    )

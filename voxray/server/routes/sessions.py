@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxray.errors import ProviderError, StoreError
+from voxray.errors import StoreError
 from voxray.protocols.carrier import PhoneCall
 from voxray.protocols.rooms import Rooms
-from voxray.server.arrivals import Arrivals, facts_of
+from voxray.server.arrivals import Arrivals
 from voxray.server.bodies import json_object, read_body
 from voxray.server.envelope import (
     ErrorCode,
@@ -122,7 +122,7 @@ class _Start:
             return merged_success(scope, await self._phone(request, self._ways.lines, origin))
         if self._ways.arrivals is not None and request.transport in self._ways.rooms:
             rooms = self._ways.rooms[request.transport]
-            return merged_success(scope, await self._room(scope, request, rooms, self._ways.arrivals))
+            return merged_success(scope, await self._ways.arrivals.in_room(scope, rooms, request.body))
         message = f'This server has no transport "{request.transport[:40]}"'
         raise Refusal(
             ErrorCode.VALIDATION_ERROR, message, details=[("transport", f"one of {', '.join(self._ways.names())}")]
@@ -139,19 +139,6 @@ class _Start:
     async def _websocket(self, request: StartRequest, origin: Origin, query: str) -> dict[str, Any]:
         url = origin.socket(SOCKET) + (f"?{query}" if query else "")
         return {"wsUrl": url, "token": await self._sessions.issue(request.body)}
-
-    async def _room(self, scope: Scope, request: StartRequest, rooms: Rooms, arrivals: Arrivals) -> dict[str, Any]:
-        arrivals.admit()
-        record = await self._sessions.create(request.body)
-        try:
-            room = await rooms.create(record.session_id)
-        except ProviderError as error:
-            await self._sessions.forget(record.session_id)
-            logger.error("a room could not be made", extra={"error": str(error)})
-            raise Refusal(ErrorCode.INTERNAL_ERROR, "The room could not be made") from error
-        info = facts_of(scope, record.session_id, rooms.name, request.body)
-        arrivals.in_room(rooms, room, info)
-        return {"sessionId": record.session_id, **room.invitation}
 
     async def _phone(self, request: StartRequest, lines: Lines, origin: Origin) -> dict[str, Any]:
         token = lines.announced.token()
