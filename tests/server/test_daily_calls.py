@@ -421,6 +421,19 @@ async def test_nonsense_of_the_sdk_and_of_clients_costs_nobody_the_call() -> Non
     assert outcome.cause == "caller_left"
 
 
+async def test_a_message_that_the_sdk_cannot_write_costs_nobody_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    async with desk(session=SessionOptions(greeting="Half \ud83d of one.")) as it:
+        client = await it.start()
+        who = client.arrive()
+        client.event("app_message", READY, who)
+        await it.call()
+        await until(it.sdk.sources[0], loud=True)
+        client.leave_room(who)
+        outcome = await it.over()
+    assert outcome.cause == "caller_left"
+    assert [row.message for row in ours(caplog, "WARNING")] == ["a message did not reach the room"]
+
+
 async def test_who_mutes_the_microphone_after_a_question_is_answered() -> None:
     async with desk(services(stt=ScriptedStt(["hello"])), session=SessionOptions(turn_stop_secs=0.3)) as it:
         client = await it.start()

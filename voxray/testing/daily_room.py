@@ -180,7 +180,7 @@ class FakeClient:
 
     def send_app_message(self, message: Any, completion: Callable[..., None]) -> None:
         if not self.refuses:
-            json.dumps(message)
+            json.dumps(message, ensure_ascii=False).encode()  # which fails at half characters, as the SDK does
             self.messages.append(message)
             self._tell()
         self._later(completion, self.refuses or None)

@@ -68,6 +68,12 @@ def test_what_the_sdk_cannot_do_is_answered_with_an_error(client: Any, ask: Any)
     assert isinstance(error, str)
 
 
+@pytest.mark.parametrize("value", ["\ud83d", 10**30])
+def test_the_sdk_cannot_write_all_that_json_can(client: Any, value: Any) -> None:
+    with pytest.raises(Exception, match=r"surrogates|out of range"):
+        client.send_app_message({"a": value})
+
+
 def test_sound_is_played_at_its_pace(engine: sdk.Engine) -> None:
     source = daily.CustomAudioSource(AUDIO_OUT.rate_hz, 1)
     _track = daily.CustomAudioTrack(source)

@@ -157,9 +157,14 @@ class DailyLine:
 
     async def send_text(self, text: str) -> None:
         client, message = self._client, json.loads(text)
-        (error,) = await self._asked(
-            lambda done: client.send_app_message(message, completion=done), ANSWER_SECS, "take a message"
-        )
+
+        def send(done: Callable[..., None]) -> None:
+            try:
+                client.send_app_message(message, completion=done)
+            except Exception as error:  # half characters and large numbers; the SDK has no narrower one
+                raise ProviderRefused(self._provider, f"a message was not sent: {self._said(error)}") from error
+
+        (error,) = await self._asked(send, ANSWER_SECS, "take a message")
         if error:
             raise ProviderRefused(self._provider, f"a message was not sent: {self._said(error)}")
 
