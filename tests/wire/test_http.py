@@ -6,9 +6,10 @@ import anyio
 import httpx
 import pytest
 
-from voxray.errors import ProviderError, ProviderRefused, ProviderUnavailable
+from voxray.errors import ProviderError, ProviderProtocolError, ProviderRefused, ProviderUnavailable
 from voxray.testing.http_server import Exchange, FakeServer
 from voxray.wire.context import Context
+from voxray.wire.http import ANSWER_BYTES, read_json
 
 pytestmark = pytest.mark.anyio
 
@@ -102,6 +103,39 @@ async def test_leaving_the_block_closes_the_connection() -> None:
         with anyio.fail_after(5):
             await server.requests[0].finished.wait()
         assert server.requests[0].client_closed
+
+
+async def read_whole(handler: Callable[[Exchange], Awaitable[None]], secs: float = 5.0) -> object:
+    async with FakeServer(handler) as server, httpx.AsyncClient() as http:
+        async with Context("acme", http=http).stream("GET", server.url) as response:
+            return await read_json(response, "acme", secs=secs)
+
+
+@pytest.mark.parametrize(("sent", "read"), [(b'{"a": [1]}', {"a": [1]}), (b" \n", {})])
+async def test_an_answer_is_read_as_a_whole(sent: bytes, read: object) -> None:
+    async def answer(exchange: Exchange) -> None:
+        exchange.head()
+        await exchange.chunk(sent)
+
+    assert await read_whole(answer) == read
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [(b"<html>", "else than JSON"), (b"[" * 100_000, "else than JSON"), (b" " * (ANSWER_BYTES + 1), "more than")],
+)
+async def test_an_answer_that_makes_no_sense_is_refused(sent: bytes, reason: str) -> None:
+    async def answer(exchange: Exchange) -> None:
+        exchange.head()
+        await exchange.chunk(sent)
+
+    with pytest.raises(ProviderProtocolError, match=reason):
+        await read_whole(answer)
+
+
+async def test_an_answer_that_does_not_end_is_given_up() -> None:
+    with pytest.raises(ProviderUnavailable, match=r"did not end its answer within 0\.05 s"):
+        await read_whole(no_second_piece, secs=0.05)
 
 
 async def test_a_missing_secret_says_where_it_goes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as jsons
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,8 @@ CONNECT_SECS = 5.0
 WRITE_SECS = 10.0
 ERROR_BODY_BYTES = 64 * 1024  # of a refusal's body that is read, to quote from
 ERROR_BODY_SECS = 2.0
+ANSWER_BYTES = 256 * 1024  # of an answer that is read as a whole
+ANSWER_SECS = 10.0
 
 
 @asynccontextmanager
@@ -71,6 +74,23 @@ async def stream(
     finally:
         with anyio.CancelScope(shield=True), anyio.move_on_after(1):
             await response.aclose()
+
+
+async def read_json(response: httpx.Response, provider: str, *, secs: float = ANSWER_SECS) -> Any:
+    """A whole answer of at most 256 KiB, within `secs`; nothing is an empty object. Raises ProviderError."""
+    answer = bytearray()
+    try:
+        with anyio.fail_after(secs):
+            async for piece in response.aiter_bytes():
+                answer += piece
+                if len(answer) > ANSWER_BYTES:
+                    raise ProviderProtocolError(provider, f"answered more than {ANSWER_BYTES} bytes")
+    except TimeoutError:
+        raise ProviderUnavailable(provider, f"did not end its answer within {secs:g} s") from None
+    try:
+        return jsons.loads(answer) if answer.strip() else {}
+    except (ValueError, RecursionError):
+        raise ProviderProtocolError(provider, "answered something else than JSON") from None
 
 
 def transport_error(provider: str, error: Exception) -> ProviderError:

@@ -5,15 +5,14 @@ Source: https://docs.daily.co/reference/rest-api
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import quote
 
 from voxray.errors import ProviderError, ProviderProtocolError
 from voxray.protocols.context import ProviderContext
 from voxray.wire.fields import text_of
+from voxray.wire.http import read_json
 
-ANSWER_BYTES = 256 * 1024
 FIRST_BYTE_SECS = 10.0
 MAX_CHARS = 8000  # of an address or token
 GONE = 404
@@ -55,16 +54,8 @@ class DailyRest:
         url = self._context.base_url + path
         headers = {"Authorization": f"Bearer {self._key}"}
         request = self._context.stream(method, url, json=body, headers=headers, first_byte_secs=FIRST_BYTE_SECS)
-        answer = bytearray()
         async with request as response:
-            async for piece in response.aiter_bytes():
-                answer += piece
-                if len(answer) > ANSWER_BYTES:
-                    raise ProviderProtocolError(self._context.name, f"answered more than {ANSWER_BYTES} bytes")
-        try:
-            return json.loads(answer) if answer.strip() else {}
-        except (ValueError, RecursionError):
-            raise ProviderProtocolError(self._context.name, "answered something else than JSON") from None
+            return await read_json(response, self._context.name)
 
 
 def _text(answer: Any, name: str, provider: str) -> str:

@@ -5,14 +5,13 @@ Source: https://docs.livekit.io/reference/other/roomservice-api/
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from voxray.errors import ProviderError, ProviderProtocolError, ProviderRefused
 from voxray.protocols.context import ProviderContext
+from voxray.wire.http import read_json
 from voxray_livekit.tokens import Tokens
 
-ANSWER_BYTES = 256 * 1024
 FIRST_BYTE_SECS = 10.0
 TRANSFER_SECS = 40.0  # to ring and be taken
 EMPTY_SECS = 600  # a room in which nobody ever was is closed then
@@ -66,17 +65,9 @@ class LiveKitRest:
     async def _ask(self, method: str, body: dict[str, Any], token: str, secs: float = FIRST_BYTE_SECS) -> Any:
         url = f"{self._http_url}/twirp/livekit.{method}"
         headers = {"Authorization": f"Bearer {token}"}
-        answer = bytearray()
         request = self._context.stream("POST", url, json=body, headers=headers, first_byte_secs=secs)
         async with request as response:
-            async for piece in response.aiter_bytes():
-                answer += piece
-                if len(answer) > ANSWER_BYTES:
-                    raise ProviderProtocolError(self._context.name, f"answered more than {ANSWER_BYTES} bytes")
-        try:
-            found = json.loads(answer) if answer.strip() else {}
-        except (ValueError, RecursionError):
-            raise ProviderProtocolError(self._context.name, "answered something else than JSON") from None
+            found = await read_json(response, self._context.name)
         if not isinstance(found, dict):
             raise ProviderProtocolError(self._context.name, "answered something else than an object")
         return found
