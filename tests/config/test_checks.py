@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from voxray.config.checks import Facts, check_exposure
 from voxray.config.document import parse_document
 from voxray.config.load import Composed, check, check_bytes, check_document, load_settings
 from voxray.config.problems import Problem
+from voxray.config.settings import Settings
 from voxray.errors import ConfigError
 from voxray.registry import Registry
 
@@ -216,3 +218,11 @@ def test_a_webhook_for_phone_calls_should_be_proved_in_one_way_or_another(
     registry = Registry.load(only=["daily"])
     found = check_bytes(text.encode(), "config.json", registry, {"KEY": "k", "DAILY_API_KEY": "k", **env})[1]
     assert [str(problem.path) for problem in found] == ["$.dialin"] * warned
+
+
+def test_processes_that_share_an_address_do_not_share_webrtc_connections(registry: Registry) -> None:
+    settings = Settings(workers=2, transport="both", session_store="redis")
+    facts = Facts(settings=settings, choices=[], registry=registry, env={}, today=date(2026, 6, 1))
+    (finding,) = check_exposure(facts)
+    assert finding.problem.severity == "warning"
+    assert "known to one process only" in finding.problem.message

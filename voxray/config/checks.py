@@ -96,6 +96,13 @@ def check_exposure(facts: Facts) -> Iterator[Finding]:
         message = "the memory store is not shared between processes: sessions of POST /start and announced phone calls "
         message += "are known to one of them only"
         yield _warning("workers", "workers", message, 'set session_store to "redis"', "session_store")
+    elif settings.workers > 1 and settings.transport in WEBRTC:
+        message = (
+            "a WebRTC connection is known to one process only: its candidates, and offers that go on with it, may "
+        )
+        message += "reach another one"
+        remedy = "run one process for each address, and let a proxy keep a session's requests together"
+        yield _warning("workers", "workers", message, remedy, "transport")
 
 
 def check_turns(facts: Facts) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ class LiveKitRooms:
         self._leave_grace_secs = leave_grace_secs
 
     async def create(self, session_id: str, dial_in: DialIn | None = None) -> Room:
-        name = f"voxray-{secrets.token_hex(4)}"
+        name = f"voxray-{secrets.token_hex(8)}"  # who makes a room of a known name is let into it
         await self._rest.create_room(name)
         # A second participant of the same identity throws the first one out.
         agent = self._tokens.agent(name, f"agent-{secrets.token_hex(4)}", self._agent_name, self._room_secs)
