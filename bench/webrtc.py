@@ -1,6 +1,6 @@
 """What a call over WebRTC costs, and how quickly it answers, beside a bare aiortc echo for the same callers.
 
-    python bench/webrtc.py                     # 1, 10 and 25 calls, and the echo; about four minutes
+    python bench/webrtc.py                     # 1, 10 and 20 calls, and the echo; about four minutes
     python bench/webrtc.py --calls 1 --secs 20
     python bench/webrtc.py --echo-only
 
@@ -40,6 +40,7 @@ from voxray_webrtc.rtp import Outgoing, parse
 from voxray.audio.convert import Converter
 from voxray.audio.format import PCM_16K, PCM_24K
 from voxray.testing.call_account import Clip
+from voxray.testing.caller import NoReplyError, NotConnectedError
 
 MIN_SPEECH_SECS = 0.2  # vad_start_secs_vad
 SILENT_BYTES = 12  # a payload of silence is never larger, one of speech hardly ever smaller
@@ -178,10 +179,14 @@ class PeerLoad(Load):
 
     async def _one(self, figures: Figures, number: int, after_secs: float) -> None:
         await anyio.sleep(after_secs)
-        async with PeerCaller(self.server.address, self.coded) as caller:
-            await self._converse(figures, caller, random.Random(number))
-            figures.gaps += caller.gaps
-            figures.late_caller_secs = max(figures.late_caller_secs, caller.late_secs)
+        try:
+            async with PeerCaller(self.server.address, self.coded) as caller:
+                await self._converse(figures, caller, random.Random(number))
+                figures.gaps += caller.gaps
+                figures.late_caller_secs = max(figures.late_caller_secs, caller.late_secs)
+        except (NoReplyError, NotConnectedError, OSError, httpx.HTTPError) as error:
+            figures.failures += 1
+            print(f"  call {number}: {type(error).__name__} {error}", file=sys.stderr)
 
 
 def coded(*spoken: Clip) -> dict[bytes, bytes]:
@@ -258,7 +263,7 @@ async def echoed(process: Process, calls: int, secs: float, payloads: dict[bytes
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", default="1,10,25", help="levels of load, separated by commas")
+    parser.add_argument("--calls", default="1,10,20", help="levels of load, separated by commas")
     parser.add_argument("--secs", type=float, default=30.0, help="length of each call")
     parser.add_argument("--echo-only", action="store_true")
     parser.add_argument("--serve-echo", action="store_true", help=argparse.SUPPRESS)
