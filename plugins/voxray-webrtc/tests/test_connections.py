@@ -196,6 +196,32 @@ async def test_a_restart_after_the_peer_was_lost_goes_on_where_it_stopped() -> N
         await first.peer.close()
 
 
+async def test_a_restart_does_not_wait_for_the_channel_of_the_old_connection() -> None:
+    async def deaf(data: bytes) -> None: ...
+
+    async with desk() as our:
+        first = Client()
+        first.peer.sctp._handle_data = deaf
+        await first.connect(our.exchange)
+        await first.until(lambda: our.transport.connection.connected)
+        assert not our.established
+        pc_id = our.accepted[0].pc_id
+        async with calling(lambda sdp: our.exchange(sdp, pc_id=pc_id, restart=True), protocol="json") as second:
+            await second.until(lambda: our.events() == [ClientReady()], 5)
+        await first.peer.close()
+
+
+async def test_a_channel_that_does_not_open_is_not_waited_for_for_ever() -> None:
+    async def deaf(data: bytes) -> None: ...
+
+    async with desk(limits=Limits(channel_secs=0.3)) as our:
+        client = Client()
+        client.peer.sctp._handle_data = deaf
+        await client.connect(our.exchange)
+        await client.until(lambda: our.events() == [ClientReady()], 5)
+        await client.peer.close()
+
+
 async def test_a_restart_that_never_connects_ends_the_call_after_the_grace() -> None:
     limits = Limits(check_secs=0.1, connect_secs=0.5)
     async with desk(limits=limits, grace_secs=0.3) as our, calling(our.exchange) as client:

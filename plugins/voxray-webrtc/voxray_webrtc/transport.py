@@ -104,6 +104,7 @@ class WebRtcTransport:
         self._begin(connection)
         self._lost(self._limits.connect_secs + self._limits.grace_secs)
         self._replaced.set()
+        self._messages.opened.set()  # whoever waits for the old one's channel waits in vain
 
     async def renegotiate(self, offer: PeerDescription) -> str:
         """Our answer to a new offer on the same connection. Raises ValueError: it is not about the same."""
@@ -206,7 +207,7 @@ class WebRtcTransport:
         if self._connection.offer.sctp_port is not None:
             with anyio.move_on_after(self._limits.channel_secs):
                 await self._messages.opened.wait()
-        if self._messages.channel is None:
+        if self._messages.channel is None and not self._replaced.is_set():
             self._be_ready()
         return self._ended is None and not self._closed
 
