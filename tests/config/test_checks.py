@@ -121,9 +121,23 @@ def test_a_way_in_without_its_package_is_an_error(text: str, path: str, package:
     assert f"pip install {package}" in problem.remedy
 
 
-def test_ice_servers_are_addresses_or_objects(problems_of: Check) -> None:
-    servers = '["stun:a.example", {"urls": "turn:b", "username": "x", "credential": "y"}]'
-    assert problems_of(f'{{"webrtc_ice_servers": {servers}}}') == []
+def test_ice_servers_are_addresses_or_objects(registry: Registry) -> None:
+    turn = '{"urls": "turn:b", "username": "x", "credential": "${TURN}"}'
+    text = f'{{"webrtc_ice_servers": ["stun:a.example", {turn}]}}'.encode()
+    settings, problems = check_bytes(text, "config.json", registry, {"TURN": "secret"})
+    assert problems == []
+    assert settings is not None
+    assert settings.ice_servers == (
+        {"urls": ["stun:a.example"]},
+        {"urls": ["turn:b"], "username": "x", "credential": "secret"},
+    )
+
+
+@pytest.mark.parametrize(("credential", "message"), [("${TURN}", "TURN is not set"), ("y", "secret in plain text")])
+def test_the_credential_of_an_ice_server_is_a_secret(credential: str, message: str, problems_of: Check) -> None:
+    (problem,) = problems_of(f'{{"webrtc_ice_servers": [{{"urls": "turn:b", "credential": "{credential}"}}]}}')
+    assert (problem.severity, problem.message) == ("warning", message)
+    assert problem.path == "$.webrtc_ice_servers[0].credential"
 
 
 def test_a_default_of_a_later_feature_is_no_warning(problems_of: Check) -> None:

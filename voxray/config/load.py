@@ -14,9 +14,9 @@ from voxray.config.document import MAX_FINDINGS, Document, parse_document, read_
 from voxray.config.env import apply_environment
 from voxray.config.explain import Explainer, Fault
 from voxray.config.problems import Path, Problem, format_path, has_errors, in_order
+from voxray.config.references import expand_references
 from voxray.config.resolve import FLAT_KEYS, Choice, possible
 from voxray.config.schema import compose, core_schema, sound_options
-from voxray.config.secrets import expand, from_environment, reference
 from voxray.config.settings import Settings, make_settings
 from voxray.errors import ConfigError
 from voxray.registry import Registry
@@ -116,7 +116,7 @@ def check_document(
     blamed = {fault.path for fault in faults} | set(document.suspect)
     pruned = _pruned(data, blamed)
     problems += [document.locate(found, origins) for found in _unavailable(pruned, schema)]
-    expanded, missing = _expand_references(pruned, schema, env)
+    expanded, missing = expand_references(pruned, schema, env)
     problems += [document.locate(found, origins) for found in missing]
     settings = make_settings(expanded, document.source)
     choices = possible(settings, registry, env)
@@ -210,45 +210,3 @@ def _unavailable(data: Any, schema: Mapping[str, Any], path: Path = ()) -> Itera
 
 def _not_available(path: Path, subject: str = "") -> Problem:
     return Problem(format_path(path), f"{subject}not available in this version", "warning", rule="not-available")
-
-
-def _expand_references(
-    data: dict[str, Any], schema: Mapping[str, Any], env: Mapping[str, str]
-) -> tuple[dict[str, Any], list[Problem]]:
-    """`data` with `"${NAME}"` replaced in the core's own secret fields, and a problem for each that is not set.
-
-    Providers' secrets keep their reference: those are looked up when the provider is built.
-    """
-    result = dict(data)
-    problems: list[Problem] = []
-    lookup = from_environment(env)
-    for section in ("", "transcripts"):
-        part = schema["properties"][section] if section else schema
-        target = dict(result.get(section, {})) if section else result
-        for key, inner in part["properties"].items():
-            text = target.get(key)
-            if not isinstance(inner, Mapping) or not inner.get("x-secret") or not isinstance(text, str) or not text:
-                continue
-            path = format_path((section, key) if section else (key,))
-            name = reference(text)
-            if name:
-                target[key] = expand(text, lookup)
-                if not target[key]:
-                    # An empty server_api_key would open the server to everybody.
-                    level: Any = "error" if key == "server_api_key" else "warning"
-                    problems.append(Problem(path, f"{name} is not set", level, rule="secret", remedy=f"set {name}"))
-            elif _shows_secret(key, text) and not any(env.get(variable) == text for variable in inner.get("x-env", ())):
-                variable = inner.get("x-env", ["NAME"])[0]
-                remedy = f"leave it out and set {variable}"
-                problems.append(Problem(path, "secret in plain text", "warning", rule="plain-text", remedy=remedy))
-        if section and target:
-            result[section] = target
-    return result, problems
-
-
-def _shows_secret(key: str, text: str) -> bool:
-    """Addresses are secret only if they hold a password."""
-    if key not in ("redis_url", "dsn"):
-        return True
-    login = text.partition("://")[2].partition("/")[0]
-    return ("@" in login and ":" in login.rpartition("@")[0]) or "password=" in text.lower()
