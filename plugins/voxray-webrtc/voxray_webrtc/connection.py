@@ -48,6 +48,7 @@ logger = logging.getLogger(__name__)
 CLOSE_SECS = 2.0  # for telling the peer; sockets close in any case
 MESSAGE_BYTES = 1024 * 1024  # in; what a peer may send us in one message
 CHANNELS = 16  # of one peer
+WAITING_DATAGRAMS = 256  # of DTLS, until they are read; anybody who knows the port may send some
 CANDIDATE = re.compile(
     r"(?:a=)?(?:candidate:)?(?P<foundation>[A-Za-z0-9+/]{1,32}) 1 udp (?P<priority>\d{1,10}) "
     r"(?P<host>[0-9A-Fa-f.:]{2,45}) (?P<port>\d{1,5}) typ (?P<kind>host|srflx|relay|prflx)(?: .*)?",
@@ -279,10 +280,15 @@ class Connection:
         original(*args)
 
     def _datagram(self, original: Any, data: bytes, component: int) -> None:
-        """Take sound and reports at once; aiortc's way, over a queue and a task, costs twice as much."""
+        """Take sound and reports at once; aiortc's way, over a queue and a task, costs twice as much.
+
+        The first byte tells what is what (RFC 7983). An empty datagram, from whomever, would end aiortc's task.
+        """
         self._heard_at = self.now()
-        if not self.connected or len(data) < 2 or not 127 < data[0] < 192:
+        first = data[0] if len(data) > 1 else 0
+        if 19 < first < 64 and self._ice._connection._queue.qsize() < WAITING_DATAGRAMS:
             original(data, component)
+        if not self.connected or not 127 < first < 192:
             return
         try:
             if 192 <= data[1] <= 208:
