@@ -44,6 +44,21 @@ PEERS = """{
 NO_MICROPHONE = """() => {
   navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("", "NotFoundError"); };
 }"""
+NOTE_REPLACED = """{
+  window.replaced = []; // whether each track that took another's place was to be heard
+  const replace = RTCRtpSender.prototype.replaceTrack;
+  RTCRtpSender.prototype.replaceTrack = function (track) {
+    replaced.push(track.enabled);
+    return replace.call(this, track);
+  };
+}"""
+STOP_AS_SOUND_CLOSES = """() => {
+  const close = AudioContext.prototype.close;
+  AudioContext.prototype.close = function () {
+    client.stop();
+    return close.call(this);
+  };
+}"""
 START = '{"type":"StartFrame","data":{"audio_out_sample_rate":24000}}'
 # Seconds from the message that cuts an answer off until it cannot be heard any more, and whether it was heard again.
 CUT = """() => {
@@ -268,6 +283,44 @@ def test_a_call_can_be_given_up_while_it_is_made(demo: str, browser: Any, site: 
         until(page, "client.state === 'connecting'")
         page.evaluate("client.stop()")
         assert ended(page)["cause"] == "client_asked"
+
+
+def test_a_call_can_be_given_up_before_the_server_begins_it(demo: str, browser: Any, site: str) -> None:
+    with opened(browser, site) as page:
+        page.route_web_socket(SOCKET, lambda socket: None)  # takes the call, and says nothing
+        load(page, demo)
+        page.evaluate("go()")
+        assert page.evaluate("client.state") == "connecting"
+        page.evaluate("client.stop()")
+        assert ended(page)["cause"] == "client_asked"
+
+
+def test_a_call_can_be_ended_while_it_breaks(demo: str, browser: Any, site: str) -> None:
+    sockets: list[Any] = []
+
+    def begin(socket: Any) -> None:
+        sockets.append(socket)
+        socket.send(START)
+
+    with opened(browser, site) as page:
+        page.route_web_socket(SOCKET, begin)
+        load(page, demo)
+        page.evaluate("go()")
+        until(page, "client.inCall")
+        page.evaluate(STOP_AS_SOUND_CLOSES)
+        sockets[0].close(code=1012, reason="")
+        assert ended(page)["cause"] == "client_asked"
+        assert page.evaluate("client.state") == "ended"
+
+
+def test_another_microphone_is_muted_before_it_is_sent(demo: str, words: Any, browser: Any, site: str) -> None:
+    with opened(browser, site, script=microphone(words) + NOTE_REPLACED) as page:
+        load(page, demo, transport="webrtc", microphone=True)
+        page.evaluate("go()")
+        until(page, "client.inCall")
+        page.evaluate("client.setMuted(true)")
+        page.evaluate("client.setMicrophone('')")
+        assert page.evaluate("replaced") == [False]
 
 
 def test_the_page_of_the_guide(demo: str, words: Any, browser: Any, site: str) -> None:

@@ -161,8 +161,8 @@ export class Client extends EventTarget {
     if (!this.listening) return;
     const stream = await openMicrophone(id);
     if (!this.inCall) return stream.getTracks().forEach((track) => track.stop());
+    this.#listen(stream); // first: this mutes it, and the call's end stops it
     await this.#transport?.replace(stream);
-    this.#listen(stream);
   }
 
   /**
@@ -211,6 +211,7 @@ export class Client extends EventTarget {
       if (stream) this.#listen(stream);
       this.#transport = transport;
       await transport.open(stream, attempt.signal);
+      attempt.signal.addEventListener("abort", () => transport.close(0));
     } catch (error) {
       stream?.getTracks().forEach((track) => track.stop());
       await this.#closeSound();
@@ -238,11 +239,11 @@ export class Client extends EventTarget {
    */
   async #closed(code, reason) {
     const age = this.#age();
+    this.#transport = undefined;
+    await this.#closeSound();
     const cause = this.#ending?.reason ?? "";
     const asked = this.#asked || cause === "client_asked";
     const text = asked ? ENDINGS.client_asked : endingText(code, reason, cause);
-    this.#transport = undefined;
-    await this.#closeSound();
     const ending = { text, cause: asked ? "client_asked" : cause, code };
     if (asked || (code !== 1006 && code !== 1012)) return this.#over(ending);
     if (age > SETTLED_SECS) this.#attempts = 0;
