@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 
+import anyio
 import numpy as np
 import pytest
+from voxray_webrtc.rtp import Outgoing
+from voxray_webrtc.speaking import SILENCE
 
 from tests.webrtc_client import RATE_HZ, calling, pitch, tone
 from tests.webrtc_desk import desk
@@ -41,6 +44,21 @@ async def test_what_is_heard_is_not_held_back() -> None:
         await client.until(lambda: len(at) > 20)
         # aiortc's receivers would need 80 ms more.
         assert at[0] - client.microphone.spoken_at < 0.07
+
+
+async def test_frames_that_a_peer_leaves_out_while_it_is_silent_are_heard_as_silence() -> None:
+    async with desk() as our, calling(our.exchange, muted=True) as client:
+        await client.opened.wait()
+        await client.until(lambda: bool(our.established))
+        payload_type = our.transport.connection.offer.payload_type
+        assert payload_type is not None
+        outgoing, began = Outgoing(7, 1, 0, "them"), time.monotonic()
+        for number in (*range(10), 29, 49):  # two frames of silence tell of 0.8 s
+            await anyio.sleep(max(0.0, began + number * 0.02 - time.monotonic()))
+            packet = outgoing.packet(payload_type, number * 960, SILENCE, marker=False)
+            await client.peer.sctp.transport._send_rtp(packet)
+        await client.until(lambda: len(our.sound()) >= PCM_16K.size(0.99))
+        assert len(our.sound()) == pytest.approx(PCM_16K.size(1.0), abs=PCM_16K.size(0.011))
 
 
 async def test_nothing_of_an_interrupted_answer_is_sent() -> None:

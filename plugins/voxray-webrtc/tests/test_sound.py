@@ -9,18 +9,29 @@ import numpy as np
 import pytest
 from aiortc.rtp import RtcpByePacket, RtcpPacket, RtcpRrPacket, RtcpSdesPacket, RtcpSrPacket, RtpPacket
 from voxray_webrtc.opus import FRAME_BYTES, OpusDecoder, OpusEncoder
-from voxray_webrtc.rtp import HELD_PACKETS, Outgoing, Received, Reordering, parse, sender_reports
+from voxray_webrtc.rtp import HELD_PACKETS, Gaps, Outgoing, Packet, Received, Reordering, parse, sender_reports
 from voxray_webrtc.speaking import SILENCE
 
 from voxray.audio.tone import tone
 
 
-def order(*sequences: int) -> list[int | None]:
+def order(*sequences: int) -> list[int]:
     """What comes out when packets of these numbers come in."""
-    found: list[int | None] = []
-    reordering = Reordering(lambda payload: found.append(None if payload is None else int.from_bytes(payload)))
+    found: list[int] = []
+    reordering = Reordering(lambda packet: found.append(packet.sequence))
     for sequence in sequences:
-        reordering.add(sequence & 0xFFFF, (sequence & 0xFFFF).to_bytes(2))
+        reordering.add(Packet(111, sequence & 0xFFFF, 0, 7, b""))
+    return found
+
+
+def gaps(*packets: tuple[int, float]) -> list[int]:
+    """The silence, in ms, before each frame of 20 ms with this timestamp in ms, which comes at this second."""
+    found = []
+    of = Gaps(0.0)
+    for milliseconds, now in packets:
+        timestamp = (milliseconds * 48) & 0xFFFFFFFF
+        found.append(of.before(timestamp, now) // 48)
+        of.sound(timestamp, 960)
     return found
 
 
@@ -36,7 +47,7 @@ def test_packets_that_overtake_are_put_in_order() -> None:
 
 def test_a_lost_packet_is_given_up_when_others_have_waited() -> None:
     assert order(1, *range(3, 3 + HELD_PACKETS)) == [1]
-    assert order(1, *range(3, 4 + HELD_PACKETS)) == [1, None, *range(3, 4 + HELD_PACKETS)]
+    assert order(1, *range(3, 4 + HELD_PACKETS)) == [1, *range(3, 4 + HELD_PACKETS)]
 
 
 def test_doubled_and_late_packets_are_dropped() -> None:
@@ -46,6 +57,23 @@ def test_doubled_and_late_packets_are_dropped() -> None:
 def test_a_long_gap_is_a_pause_and_a_jump_another_stream() -> None:
     assert order(1, *range(40, 45)) == [1, *range(40, 45)]
     assert order(1, 30_000, 30_001) == [1, 30_000, 30_001]
+
+
+def test_silence_stands_for_what_was_lost_or_left_out() -> None:
+    assert gaps((0, 0.1), (20, 0.12), (60, 0.2), (80, 0.21)) == [0, 0, 20, 0]
+    assert gaps((0, 0.1), (400, 0.5), (800, 0.9), (1200, 1.3)) == [0, 380, 380, 380]
+    wrap = (1 << 32) // 48
+    assert gaps((wrap - 20, 0.1), (wrap + 20, 0.2)) == [0, 20]
+
+
+def test_a_pause_another_clock_and_an_uneven_one_are_no_gaps() -> None:
+    assert gaps((0, 0.1), (5000, 5.1), (5020, 5.12)) == [0, 0, 0]
+    assert gaps((9000, 0.1), (100, 0.12), (120, 0.14)) == [0, 0, 0]
+    assert gaps((0, 0.1), (23, 0.12), (40, 0.14), (64, 0.16)) == [0, 0, 0, 0]
+
+
+def test_no_more_silence_comes_than_time_goes_by() -> None:
+    assert sum(gaps(*((number * 1000, number * 0.01) for number in range(100)))) <= 1000
 
 
 def test_packets_are_those_of_aiortc() -> None:
@@ -130,12 +158,11 @@ def test_silence_is_silence_at_once() -> None:
     assert not sound[-320:].any()
 
 
-def test_what_is_no_opus_is_nothing_and_a_lost_frame_is_silence() -> None:
+def test_what_is_no_opus_is_nothing() -> None:
     randomly = random.Random(1)
     decoder = OpusDecoder()
     assert decoder.decode(b"") == b""
     assert decoder.decode(bytes(2000)) == b""
-    assert decoder.decode(None) == bytes(640)
     for _ in range(500):
         decoder.decode(randomly.randbytes(randomly.randrange(1, 200)))
     assert len(decoder.decode(SILENCE)) == 640

@@ -26,12 +26,9 @@ class OpusDecoder:
         self._codec.layout = "mono"
         self._codec.sample_rate = PCM_48K.rate_hz
         self._converter = Converter(PCM_48K, PCM_16K)
-        self._lost = bytes(PCM_16K.size(FRAME_SECS))
 
-    def decode(self, payload: bytes | None) -> bytes:
-        """The sound of a payload; 20 ms of silence for one that is lost, nothing for one that is none."""
-        if payload is None:
-            return self._lost
+    def decode(self, payload: bytes) -> bytes:
+        """The sound of a payload, nothing for one that is none."""
         if not payload or len(payload) > MAX_PAYLOAD:
             return b""
         try:

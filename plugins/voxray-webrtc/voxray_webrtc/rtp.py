@@ -9,7 +9,8 @@ from dataclasses import dataclass
 HEADER = struct.Struct("!BBHII")
 RATE_HZ = 48_000  # of Opus's timestamps, whatever the sound's own rate
 HELD_PACKETS = 3  # packets that may wait for one that is late: 60 ms
-LOST_PACKETS = 10  # more in a row are a pause
+SMALL_TICKS = RATE_HZ // 100  # a smaller gap is how the sender reads its clock
+GAP_TICKS = RATE_HZ  # a longer one is a pause, of which the session takes notice by itself
 RESTART_PACKETS = 500  # a jump of so many is another stream
 NTP_EPOCH_SECS = 2_208_988_800
 SENDER_REPORT, RECEIVER_REPORT, DESCRIPTION, BYE = 200, 201, 202, 203
@@ -43,52 +44,52 @@ def parse(data: bytes) -> Packet | None:
 
 
 class Reordering:
-    """Puts packets in order: gives each payload to `on_payload` as soon as it is its turn, and None for one that is
-    lost. In order they pass at once; a gap is waited for while `HELD_PACKETS` packets come."""
+    """Puts packets in order: gives each to `on_packet` as soon as it is its turn. In order they pass at once; one that
+    is missing is waited for while `HELD_PACKETS` others come."""
 
-    def __init__(self, on_payload: Callable[[bytes | None], None]) -> None:
-        self._on_payload = on_payload
+    def __init__(self, on_packet: Callable[[Packet], None]) -> None:
+        self._on_packet = on_packet
         self._next: int | None = None
-        self._held: dict[int, bytes] = {}
+        self._held: dict[int, Packet] = {}
 
-    def add(self, sequence: int, payload: bytes) -> None:
+    def add(self, packet: Packet) -> None:
         if self._next is None:
-            self._next = sequence
-        ahead = (sequence - self._next) & 0xFFFF
-        if ahead == 0:
-            self._on_payload(payload)
-            self._next = (sequence + 1) & 0xFFFF
-            if self._held:
-                self._release()
-            return
+            self._next = packet.sequence
+        ahead = (packet.sequence - self._next) & 0xFFFF
         if ahead > 0xFFFF - RESTART_PACKETS:
             return  # too late, or doubled
         if ahead > RESTART_PACKETS:
             self._held.clear()
-            self._next = (sequence + 1) & 0xFFFF
-            self._on_payload(payload)
-            return
-        self._held[sequence] = payload
+            self._next = packet.sequence
+        self._held[packet.sequence] = packet
         if len(self._held) > HELD_PACKETS:
-            self._skip()
-
-    def _release(self) -> None:
-        assert self._next is not None
+            start = self._next
+            self._next = min(self._held, key=lambda sequence: (sequence - start) & 0xFFFF)
         while self._next in self._held:
-            self._on_payload(self._held.pop(self._next))
+            self._on_packet(self._held.pop(self._next))
             self._next = (self._next + 1) & 0xFFFF
 
-    def _skip(self) -> None:
-        """Give up what is missing before the first packet that is held."""
-        assert self._next is not None
-        start = self._next
-        first = min(self._held, key=lambda sequence: (sequence - start) & 0xFFFF)
-        missing = (first - start) & 0xFFFF
-        if missing <= LOST_PACKETS:
-            for _ in range(missing):
-                self._on_payload(None)
-        self._next = first
-        self._release()
+
+class Gaps:
+    """Finds where there is silence between the packets of a stream: instead of those that were lost, and of those that
+    their sender left out while nobody spoke (DTX, RFC 7587), which turns would not end without."""
+
+    def __init__(self, now: float) -> None:
+        self._next: int | None = None  # the timestamp
+        self._filled_at = now
+
+    def before(self, timestamp: int, now: float) -> int:
+        """How many ticks of silence belong before a packet. In the long run never more than what the clock shows."""
+        gap = 0 if self._next is None else (timestamp - self._next) & 0xFFFFFFFF
+        if not SMALL_TICKS <= gap <= GAP_TICKS:
+            return 0
+        gap = min(gap, int((now - self._filled_at) * RATE_HZ))
+        self._filled_at = now
+        return gap
+
+    def sound(self, timestamp: int, ticks: int) -> None:
+        """A packet had so much sound."""
+        self._next = timestamp + ticks
 
 
 class Received:

@@ -16,7 +16,7 @@ from voxray_webrtc.connection import Channel, Connection
 from voxray_webrtc.limits import Limits
 from voxray_webrtc.messages import READY, Messages
 from voxray_webrtc.opus import OpusDecoder
-from voxray_webrtc.rtp import Received, Reordering, parse, sender_reports
+from voxray_webrtc.rtp import RATE_HZ, Gaps, Packet, Received, Reordering, parse, sender_reports
 from voxray_webrtc.sdp import PeerDescription
 from voxray_webrtc.speaking import Speaker, Speaking
 
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 GOODBYE_SECS = 0.3  # for the last messages
 MAX_PACKETS = 1000  # of sound between two checks; senders come to 100 a second at most
 HEARD_BYTES = 2 * PCM_16K.bytes_per_sec  # that may wait for the call
+TICKS = RATE_HZ // PCM_16K.rate_hz  # of a packet's clock in a sample
 
 
 class Owner(Protocol):
@@ -86,7 +87,6 @@ class WebRtcTransport:
         connection.listening = self
         self._connection = connection
         self._decoder = OpusDecoder()
-        self._reordering = Reordering(self._decoded)
         self._received: Received | None = None
         offer = connection.offer
         self._speaking = Speaking(
@@ -154,15 +154,19 @@ class WebRtcTransport:
         now = connection.now()
         if self._received is None or self._received.ssrc != packet.ssrc:
             self._received = Received(packet.ssrc)
-            self._reordering = Reordering(self._decoded)
+            self._reordering = Reordering(self._hear)
+            self._gaps = Gaps(now)
         self._received.packet(packet, now)
         self._last = now
         self._packets += 1
         if self._answered:
-            self._reordering.add(packet.sequence, packet.payload)
+            self._reordering.add(packet)
 
-    def _decoded(self, payload: bytes | None) -> None:
-        pcm = self._decoder.decode(payload)
+    def _hear(self, packet: Packet) -> None:
+        gap = self._gaps.before(packet.timestamp, self._connection.now())
+        pcm = self._decoder.decode(packet.payload)
+        self._gaps.sound(packet.timestamp, len(pcm) // 2 * TICKS)
+        pcm = bytes(gap // TICKS * 2) + pcm
         if pcm and self._heard_bytes < HEARD_BYTES:
             self._heard.append(pcm)
             self._heard_bytes += len(pcm)
