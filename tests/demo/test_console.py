@@ -94,7 +94,7 @@ def test_a_spoken_conversation_with_an_interruption(demo: str, words: Any, brows
         until(page, f"voxray.client.playedSecs > {greeted} + 1.5")
         page.evaluate("void speak('interruption')")
         page.wait_for_selector(".agent .cut")
-        page.wait_for_selector(".user:last-child:has-text('when')")
+        page.wait_for_selector(".user:has-text('when')")  # the answer may be there, too
         if way == "webrtc":
             _picture(page, "console-interrupted")
         page.wait_for_selector("text=seven until ten")
