@@ -20,6 +20,7 @@ from voxray.protocols.rooms import DialIn, Room, Rooms
 from voxray.protocols.transport import PendingTransport
 from voxray.server.calls import Calls
 from voxray.server.envelope import ErrorCode, Refusal, Scope, request_id
+from voxray.server.guard import no_call
 from voxray.server.sessions import Sessions
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Arrivals:
         """Raises Refusal: no call can be taken now."""
         reason = self._calls.refusal()
         if reason:
-            raise _busy(reason)
+            raise no_call(reason)
 
     def by_peer(self, transport: PendingTransport, info: CallInfo, over: Callable[[], None]) -> None:
         """Hold the call of a WebRTC connection; `over` is called at the end."""
@@ -63,7 +64,7 @@ class Arrivals:
         the session's id. Raises Refusal."""
         self.admit()
         if len(self._waiting) >= MAX_WAITING:
-            raise _busy("too many rooms are empty")
+            raise no_call("too many rooms are empty")
         with ExitStack() as waits:
             place = object()
             self._waiting.add(place)
@@ -125,11 +126,6 @@ class Arrivals:
                 await self._sessions.forget(session_id)
             except StoreError as error:
                 logger.warning("a session could not be forgotten", extra={"error": str(error)})
-
-
-def _busy(reason: str) -> Refusal:
-    message = f"No call can be taken now: {reason}"
-    return Refusal(ErrorCode.SERVICE_UNAVAILABLE, message, headers={"Retry-After": "5"})
 
 
 def facts_of(scope: Scope, session_id: str, transport: str, body: Mapping[str, Any]) -> CallInfo:

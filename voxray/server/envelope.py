@@ -59,6 +59,11 @@ class Refusal(Exception):  # noqa: N818  an answer, not a fault
         self.headers = headers or {}
 
 
+def come_again(message: str) -> Refusal:
+    """Not now, but soon."""
+    return Refusal(ErrorCode.SERVICE_UNAVAILABLE, message, headers={"Retry-After": "5"})
+
+
 def request_id(scope: Scope) -> str:
     found: str = scope.get("state", {}).get("request_id", "")
     return found

@@ -13,7 +13,18 @@ import anyio
 
 from voxray.errors import StoreError
 from voxray.protocols.storage import SessionRecord
-from voxray.server.envelope import ASGIApp, ErrorCode, Message, Receive, Refusal, Scope, Send, no_content, refuse
+from voxray.server.envelope import (
+    ASGIApp,
+    ErrorCode,
+    Message,
+    Receive,
+    Refusal,
+    Scope,
+    Send,
+    come_again,
+    no_content,
+    refuse,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +148,7 @@ async def take_token(scope: Scope, token: str, redeem: Redeem) -> Refusal | None
         session = await redeem(token)
     except StoreError as error:
         logger.error("a token could not be looked up", extra={"error": str(error)})
-        return Refusal(ErrorCode.SERVICE_UNAVAILABLE, "Session store unavailable", headers={"Retry-After": "5"})
+        return come_again("Session store unavailable")
     if session is None:
         return unauthorized("The token is unknown, used or too old")
     scope["state"]["session"] = session
@@ -163,9 +174,11 @@ def check_origin(scope: Scope, gate: Gate) -> Refusal | None:
 
 def check_admission(gate: Gate) -> Refusal | None:
     reason = gate.refusal()
-    if not reason:
-        return None
-    return Refusal(ErrorCode.SERVICE_UNAVAILABLE, f"No call can be taken now: {reason}", headers={"Retry-After": "5"})
+    return no_call(reason) if reason else None
+
+
+def no_call(reason: str) -> Refusal:
+    return come_again(f"No call can be taken now: {reason}")
 
 
 def check_method(scope: Scope, methods: Collection[str] | None) -> Refusal | None:

@@ -12,7 +12,7 @@ from voxray.errors import ProviderUnavailable
 from voxray.protocols.peers import Accepted, Candidate, Offer, Peers
 from voxray.server.arrivals import Arrivals, facts_of
 from voxray.server.bodies import json_object
-from voxray.server.envelope import ErrorCode, Refusal, Scope
+from voxray.server.envelope import ErrorCode, Refusal, Scope, come_again
 from voxray.server.sessions import Sessions, canonical, not_found
 
 MAX_NAME = 128  # characters of a connection's id
@@ -92,7 +92,7 @@ class Offers:
             details = [("sdp", str(error))]
             raise Refusal(ErrorCode.VALIDATION_ERROR, "The offer cannot be used", details=details) from error
         except ProviderUnavailable as error:
-            raise Refusal(ErrorCode.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "5"}) from error
+            raise come_again(str(error)) from error
 
     async def trickle(self, pc_id: str, candidates: Sequence[Candidate]) -> None:
         """Candidates of a peer without a session. Raises Refusal: no such connection."""

@@ -12,11 +12,10 @@ from voxray.errors import StoreError
 from voxray.protocols.peers import Accepted
 from voxray.server.bodies import read_body
 from voxray.server.envelope import (
-    ErrorCode,
     Receive,
-    Refusal,
     Scope,
     Send,
+    come_again,
     merged_success,
     no_content,
     respond,
@@ -225,8 +224,7 @@ class _OfferRoutes:
             return await work()
         except StoreError as error:
             logger.error("a session could not be looked up", extra={"error": str(error)})
-            unavailable = ErrorCode.SERVICE_UNAVAILABLE
-            raise Refusal(unavailable, "Session store unavailable", headers={"Retry-After": "5"}) from error
+            raise come_again("Session store unavailable") from error
 
 
 def _session_id(scope: Scope) -> str | None:
